@@ -1,1 +1,19 @@
-//! (under construction)
+//! Preauthentication hash, key derivation, signing and sealing (MS-SMB2 3.1.4). Keys are types that wipe
+//! themselves; their schedules are computed once per key and used by any number of threads.
+//!
+//! Messages are signed and sealed in place, without allocation. The crates `aes-gcm`, `ccm`, `cmac`, `hmac`
+//! and `ghash` are the reference, always compiled; under the feature `aws-lc` the quicker back end does the
+//! same work, and tests hold the two equal.
+
+mod kdf;
+mod keys;
+mod nonce;
+mod preauth;
+mod sealing;
+mod signing;
+
+pub use keys::{KeySet, SessionKey};
+pub use nonce::NonceSource;
+pub use preauth::PreauthHash;
+pub use sealing::{Cipher, Forged, SealingKey};
+pub use signing::{Sender, SigningAlgorithm, SigningKey};
