@@ -1,1 +1,59 @@
-//! (under construction)
+//! Named pipes of IPC$: DCE/RPC (C706, MS-RPCE) with the server service (MS-SRVS) and the workstation
+//! service (MS-WKST), as much as clients need to list shares. Everything is answered from a [`Context`];
+//! nothing blocks.
+
+mod pipe;
+
+pub use pipe::Pipe;
+
+use std::sync::Arc;
+
+/// What a pipe knows of the server, made for one session when the pipe is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// NetBIOS or host name, without backslashes.
+    pub server_name: String,
+    pub server_comment: String,
+    /// Workgroup or domain.
+    pub domain: String,
+    /// Every share, IPC$ among them, in the order to be listed; what the user may not know of left out.
+    pub shares: Vec<ShareEntry>,
+    /// Sees local paths (levels 2 and 502).
+    pub administrator: bool,
+    /// Users logged on, for levels that count them.
+    pub users: u32,
+}
+
+/// One share as srvsvc tells it.
+#[derive(Clone, Debug, Default)]
+pub struct ShareEntry {
+    pub name: String,
+    pub kind: ShareKind,
+    pub comment: String,
+    /// Local path; told to administrators only.
+    pub path: String,
+    /// Found by name, but not listed.
+    pub hidden: bool,
+    /// None: no limit.
+    pub max_uses: Option<u32>,
+    pub current_uses: u32,
+    /// SHI1005 flags (MS-SRVS 2.2.4.29), as in TREE_CONNECT's ShareFlags.
+    pub flags: u32,
+    /// Self-relative; empty: none.
+    pub security_descriptor: Vec<u8>,
+}
+
+/// MS-SRVS 2.2.2.4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ShareKind {
+    #[default]
+    Disk,
+    /// IPC$.
+    Ipc,
+}
+
+/// Opens a pipe by its name in IPC$, without case and with or without a leading backslash. None: no such
+/// pipe (STATUS_OBJECT_NAME_NOT_FOUND).
+pub fn open(name: &str, context: Arc<Context>) -> Option<Pipe> {
+    pipe::open(name, context)
+}

@@ -6,3 +6,5 @@
 //! with the same code.
 
 pub mod codec;
+pub mod dtyp;
+pub mod fscc;
