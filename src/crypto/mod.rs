@@ -9,11 +9,23 @@ mod kdf;
 mod keys;
 mod nonce;
 mod preauth;
+#[cfg(feature = "aws-lc")]
+mod quick;
+#[cfg_attr(all(feature = "aws-lc", not(test)), allow(dead_code))]
+mod reference;
 mod sealing;
 mod signing;
+
+#[cfg(feature = "aws-lc")]
+use quick as backend;
+#[cfg(not(feature = "aws-lc"))]
+use reference as backend;
 
 pub use keys::{KeySet, SessionKey};
 pub use nonce::NonceSource;
 pub use preauth::PreauthHash;
 pub use sealing::{Cipher, Forged, SealingKey};
 pub use signing::{Sender, SigningAlgorithm, SigningKey};
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The preauthentication integrity hash (MS-SMB2 3.1.4.4.1... 3.3.5.4, 3.3.5.5).
+//! The preauthentication integrity hash (MS-SMB2 3.3.5.4, 3.3.5.5).
 
 use sha2::{Digest, Sha512};
 
@@ -15,6 +15,11 @@ impl Default for PreauthHash {
 impl PreauthHash {
     pub const fn new() -> PreauthHash {
         PreauthHash([0; 64])
+    }
+
+    /// Takes up a hash where it was left.
+    pub const fn from_bytes(hash: [u8; 64]) -> PreauthHash {
+        PreauthHash(hash)
     }
 
     /// Adds a message: H = SHA-512(H, message).

@@ -1,4 +1,6 @@
-//! Encryption (MS-SMB2 3.1.4.3, 3.1.5.1).
+//! Encryption (MS-SMB2 3.1.4.3, 3.3.5.2.1.1).
+
+use super::backend;
 
 /// A cipher that can be negotiated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,28 +46,41 @@ impl Cipher {
 #[error("the sealed message does not verify")]
 pub struct Forged;
 
-/// A key for one direction of a session.
-pub struct SealingKey {}
+/// A key for one direction of a session. Used by any number of threads at once.
+pub struct SealingKey {
+    cipher: Cipher,
+    aead: backend::Aead,
+}
 
 impl SealingKey {
     /// `key` has `cipher.key_len()` bytes.
-    pub fn new(_cipher: Cipher, _key: &[u8]) -> SealingKey {
-        unreachable!()
+    pub fn new(cipher: Cipher, key: &[u8]) -> SealingKey {
+        SealingKey { cipher, aead: backend::Aead::new(cipher, key) }
     }
 
     pub fn cipher(&self) -> Cipher {
-        unreachable!()
+        self.cipher
     }
 
     /// Seals `payload` in place. `header` is the SMB2 TRANSFORM_HEADER (MS-SMB2 2.2.41) with
     /// OriginalMessageSize, Flags and SessionId filled in; Nonce (20..36) and Signature (4..20) are written here.
     /// `nonce` comes from the `NonceSource` of this key.
-    pub fn seal(&self, _header: &mut [u8; 52], _payload: &mut [u8], _nonce: [u8; 16]) {
-        unreachable!()
+    pub fn seal(&self, header: &mut [u8; 52], payload: &mut [u8], nonce: [u8; 16]) {
+        header[20..36].copy_from_slice(&nonce);
+        let tag = self.aead.seal(&nonce, &header[20..], payload);
+        header[4..20].copy_from_slice(&tag);
     }
 
     /// Opens `payload` in place. On error it holds zeros.
-    pub fn open(&self, _header: &[u8; 52], _payload: &mut [u8]) -> Result<(), Forged> {
-        unreachable!()
+    pub fn open(&self, header: &[u8; 52], payload: &mut [u8]) -> Result<(), Forged> {
+        let (mut tag, mut nonce) = ([0; 16], [0; 16]);
+        tag.copy_from_slice(&header[4..20]);
+        nonce.copy_from_slice(&header[20..36]);
+        if self.aead.open(&nonce, &header[20..], payload, &tag) {
+            Ok(())
+        } else {
+            payload.fill(0);
+            Err(Forged)
+        }
     }
 }

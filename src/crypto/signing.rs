@@ -1,5 +1,11 @@
 //! Signing (MS-SMB2 3.1.4.1, 3.1.5.1).
 
+use hmac::{Hmac, KeyInit, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::backend;
+
 /// MS-SMB2 2.2.3.1.7 SigningAlgorithmId.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SigningAlgorithm {
@@ -34,28 +40,83 @@ pub enum Sender {
     Server,
 }
 
-/// A key that signs messages both ways.
-pub struct SigningKey {}
+/// A key that signs messages both ways. Used by any number of threads at once.
+pub struct SigningKey {
+    mac: Mac,
+}
+
+enum Mac {
+    /// Primed with the key.
+    Hmac(Box<Hmac<Sha256>>),
+    Cmac(Box<backend::Cmac>),
+    Gmac(Box<backend::Gmac>),
+}
+
+/// Where the Signature field stands in an SMB2 header.
+const SIGNATURE: std::ops::Range<usize> = 48..64;
 
 impl SigningKey {
-    pub fn new(_algorithm: SigningAlgorithm, _key: &[u8; 16]) -> SigningKey {
-        unreachable!()
+    pub fn new(algorithm: SigningAlgorithm, key: &[u8; 16]) -> SigningKey {
+        let mac = match algorithm {
+            SigningAlgorithm::HmacSha256 => {
+                Mac::Hmac(Box::new(Hmac::new_from_slice(key).expect("HMAC takes any key")))
+            }
+            SigningAlgorithm::AesCmac => Mac::Cmac(Box::new(backend::Cmac::new(key))),
+            SigningAlgorithm::AesGmac => Mac::Gmac(Box::new(backend::Gmac::new(key))),
+        };
+        SigningKey { mac }
     }
 
     pub fn algorithm(&self) -> SigningAlgorithm {
-        unreachable!()
+        match self.mac {
+            Mac::Hmac(_) => SigningAlgorithm::HmacSha256,
+            Mac::Cmac(_) => SigningAlgorithm::AesCmac,
+            Mac::Gmac(_) => SigningAlgorithm::AesGmac,
+        }
     }
 
     /// Writes the Signature field (48..64) of `message`, which begins with its SMB2 header (64 bytes or
     /// more) and ends where its signature's cover ends (padding to the next compounded message
     /// included). The caller has set SMB2_FLAGS_SIGNED.
-    pub fn sign(&self, _message: &mut [u8], _sender: Sender) {
-        unreachable!()
+    pub fn sign(&self, message: &mut [u8], sender: Sender) {
+        message[SIGNATURE].fill(0);
+        let tag = self.tag(message, sender);
+        message[SIGNATURE].copy_from_slice(&tag);
     }
 
     /// Whether the signature holds; compared in constant time. A message shorter than a header does not verify.
-    /// The Signature field is zero afterwards.
-    pub fn verify(&self, _message: &mut [u8], _sender: Sender) -> bool {
-        unreachable!()
+    /// The Signature field is as it came afterwards.
+    pub fn verify(&self, message: &mut [u8], sender: Sender) -> bool {
+        let Some(field) = message.get_mut(SIGNATURE) else { return false };
+        let mut given = [0; 16];
+        given.copy_from_slice(field);
+        field.fill(0);
+        let tag = self.tag(message, sender);
+        message[SIGNATURE].copy_from_slice(&given);
+        tag.ct_eq(&given).into()
     }
+
+    /// The tag of a message whose Signature field is zero.
+    fn tag(&self, message: &[u8], sender: Sender) -> [u8; 16] {
+        match &self.mac {
+            Mac::Hmac(primed) => {
+                let mut mac = (**primed).clone();
+                mac.update(message);
+                let mut out = [0; 16];
+                out.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+                out
+            }
+            Mac::Cmac(cmac) => cmac.tag(message),
+            Mac::Gmac(gmac) => gmac.tag(&gmac_nonce(message, sender), message),
+        }
+    }
+}
+
+/// MS-SMB2 3.1.4.1: MessageId, then 32 bits: the sender is the server; the command is CANCEL.
+fn gmac_nonce(message: &[u8], sender: Sender) -> [u8; 12] {
+    const CANCEL: [u8; 2] = [0x0C, 0];
+    let mut nonce = [0; 12];
+    nonce[..8].copy_from_slice(&message[24..32]);
+    nonce[8] = u8::from(sender == Sender::Server) | u8::from(message[12..14] == CANCEL) << 1;
+    nonce
 }
