@@ -1,1 +1,45 @@
-//! (under construction)
+//! The configuration: one table of keys ([`keys`]), a reader that says what is wrong and where, and the typed
+//! [`Settings`] that come out.
+
+mod check;
+mod flags;
+pub mod keys;
+mod man;
+mod problem;
+mod read;
+mod settings;
+mod values;
+
+pub use flags::Overrides;
+pub use man::manual;
+pub use problem::{Problem, Problems, Severity, Spot, nearest};
+pub use read::Host;
+pub use settings::{
+    Access, Encryption, Guest, Kerberos, Owner, Place, Server, Settings, Share, Signing, Symlinks, Watch,
+};
+pub use values::{check_share_name, check_user_name, parse_address, parse_duration, show_duration};
+
+use std::path::Path;
+
+/// Where the configuration is looked for when nobody says.
+pub const DEFAULT_PATH: &str = "/etc/smbgate/smbgate.toml";
+
+/// Reads settings from the text of a file (`None`: no file) and the flags that add to it.
+/// The settings are fit to act on only if `problems` holds no error.
+pub fn parse(file: Option<(&Path, &str)>, overrides: &Overrides, host: &Host) -> (Settings, Problems) {
+    let mut problems = Problems::default();
+    let (mut settings, mut spots) = match file {
+        Some((path, text)) => read::read(problem::Source { path, text }, host, &mut problems),
+        None => (read::defaults(host), read::Spots::default()),
+    };
+    flags::apply(overrides, &mut settings, &mut spots, &mut problems);
+    if !problems.any_error() {
+        check::cross(&settings, &spots, &mut problems);
+    }
+    if !problems.any_error() && settings.shares.is_empty() {
+        let spot = file.map_or(Spot::Nowhere, |(path, _)| Spot::WholeFile(path.to_path_buf()));
+        let message = "nothing to share: add a [[share]] section, or give --share NAME=PATH";
+        problems.push(Severity::Error, spot, message);
+    }
+    (settings, problems)
+}

@@ -1,0 +1,339 @@
+//! The one table of configuration keys: what the reader accepts, the defaults it fills in, and what `smbgate.toml(5)`
+//! says of each. A test holds the reader and this table together.
+
+/// A section of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Server,
+    Kerberos,
+    Share,
+}
+
+impl Section {
+    pub const ALL: [Section; 3] = [Section::Server, Section::Kerberos, Section::Share];
+
+    /// As it stands in the file.
+    pub const fn header(self) -> &'static str {
+        match self {
+            Section::Server => "[server]",
+            Section::Kerberos => "[kerberos]",
+            Section::Share => "[[share]]",
+        }
+    }
+
+    /// The bare name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Section::Server => "server",
+            Section::Kerberos => "kerberos",
+            Section::Share => "share",
+        }
+    }
+
+    /// What the section is for, for the manual.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            Section::Server => "The server as a whole. At most one.",
+            Section::Kerberos => "Logon with Kerberos tickets, beside NTLM. At most one.",
+            Section::Share => {
+                "A path to share. One section for each share; at least one, unless `smbgate serve --share` names one."
+            }
+        }
+    }
+}
+
+/// What is used when the key is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// There is none: the key has to be given.
+    Required,
+    /// This TOML value, read by the same reader.
+    Is(&'static str),
+    /// Depends on the machine or on other keys; in words.
+    Told(&'static str),
+}
+
+/// Whether this version acts on the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acts {
+    Yes,
+    /// Accepted and checked only. `unless` is the TOML value that asks for nothing, so that nothing needs saying; `instead` is what happens.
+    NotYet {
+        unless: Option<&'static str>,
+        instead: &'static str,
+    },
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    pub section: Section,
+    pub name: &'static str,
+    /// What the value looks like, for the manual.
+    pub form: &'static str,
+    pub default: Fallback,
+    /// A TOML value for the example in the manual.
+    pub example: &'static str,
+    pub doc: &'static str,
+    pub acts: Acts,
+}
+
+const fn key(
+    section: Section,
+    name: &'static str,
+    form: &'static str,
+    default: Fallback,
+    example: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { section, name, form, default, example, doc, acts: Acts::Yes }
+}
+
+impl Key {
+    const fn not_yet(mut self, unless: Option<&'static str>, instead: &'static str) -> Key {
+        self.acts = Acts::NotYet { unless, instead };
+        self
+    }
+}
+
+use Fallback::{Is, Required, Told};
+use Section::{Kerberos, Server, Share};
+
+const ENCRYPTION: &str = r#""off", "offered" or "required""#;
+
+/// Every key there is, in the order of the manual.
+pub const KEYS: &[Key] = &[
+    key(
+        Server,
+        "name",
+        "string",
+        Told("the host name, without its domain"),
+        r#""nas""#,
+        "The name the server goes by: letters, digits, `-` and `_`, at most 63 of them. Clients see it when they log on and when \
+         they list shares.",
+    ),
+    key(
+        Server,
+        "listen",
+        "array of \"address:port\"",
+        Told(r#"`["[::]:445"]` for root, `["[::]:4450"]` for everybody else"#),
+        r#"["[::]:445"]"#,
+        "Where to listen. `[::]` takes IPv6 and IPv4; on a machine without IPv6 the default becomes `0.0.0.0`. Ports below 1024 \
+         need root or CAP_NET_BIND_SERVICE, and most clients know no port but 445.",
+    ),
+    key(
+        Server,
+        "state_dir",
+        "absolute path",
+        Told("`/var/lib/smbgate` for root, `$XDG_STATE_HOME/smbgate` (`~/.local/state/smbgate`) for everybody else"),
+        r#""/var/lib/smbgate""#,
+        "Where the embedded database (users, handles, side data) and the control socket live. Made with mode 0700 when it is \
+         missing. One server at a time uses it. It must not lie inside a share.",
+    ),
+    key(
+        Server,
+        "min_dialect",
+        r#""2.0.2", "2.1", "3.0", "3.0.2" or "3.1.1""#,
+        Is(r#""2.0.2""#),
+        r#""3.0""#,
+        "The oldest dialect of SMB that is spoken. SMB 1 never is.",
+    ),
+    key(
+        Server,
+        "max_dialect",
+        r#"as `min_dialect`"#,
+        Is(r#""3.1.1""#),
+        r#""3.1.1""#,
+        "The newest dialect that is spoken.",
+    ),
+    key(
+        Server,
+        "signing",
+        r#""required" or "offered""#,
+        Is(r#""required""#),
+        r#""required""#,
+        "Whether every message of a user's session has to be signed (or sealed). Guests have no key, so theirs never are.",
+    ),
+    key(
+        Server,
+        "encryption",
+        ENCRYPTION,
+        Is(r#""offered""#),
+        r#""offered""#,
+        "Whether traffic is sealed: when the client asks for it, always (clients that cannot are refused), or never. Needs \
+         dialect 3.0 or newer.",
+    ),
+    key(
+        Server,
+        "ciphers",
+        r#"array of "aes-128-gcm", "aes-256-gcm", "aes-128-ccm", "aes-256-ccm""#,
+        Is(r#"["aes-128-gcm", "aes-256-gcm", "aes-128-ccm", "aes-256-ccm"]"#),
+        r#"["aes-256-gcm", "aes-128-gcm"]"#,
+        "What traffic is sealed with, in order of preference. Dialects 3.0 and 3.0.2 know aes-128-ccm only.",
+    ),
+    key(
+        Server,
+        "max_connections",
+        "number",
+        Is("4096"),
+        "4096",
+        "Connections held at the same time; further ones are closed at once.",
+    ),
+    key(
+        Kerberos,
+        "keytab",
+        "absolute path",
+        Told("none: no Kerberos"),
+        r#""/etc/smbgate/smbgate.keytab""#,
+        "The keytab with the server's `cifs/HOST` key.",
+    )
+    .not_yet(None, "users log on with NTLM only"),
+    key(
+        Share,
+        "name",
+        "string",
+        Required,
+        r#""media""#,
+        "The name clients connect to, as in `//server/media`. At most 80 characters, none of `\" \\ / [ ] : | < > + = ; , * ?`. \
+         Upper and lower case are the same. A name that ends in `$` is hidden from lists.",
+    ),
+    key(
+        Share,
+        "path",
+        "absolute path",
+        Required,
+        r#""/srv/media""#,
+        "The directory that is shared. It has to exist.",
+    ),
+    key(Share, "comment", "string", Is(r#""""#), r#""Films and music""#, "Shown beside the name in lists."),
+    key(
+        Share,
+        "read_only",
+        "true or false",
+        Is("false"),
+        "true",
+        "Nobody writes here, whatever `allow` and `guest` say.",
+    ),
+    key(Share, "hidden", "true or false", Is("false"), "true", "Leave the share out of lists. It can still be connected to."),
+    key(
+        Share,
+        "guest",
+        r#""off", "ro" or "rw""#,
+        Is(r#""off""#),
+        r#""ro""#,
+        "What those without a user may do. Guest sessions can be neither signed nor sealed, and Windows refuses them unless told \
+         otherwise. As root they act as `owner`, or as the account `nobody`.",
+    ),
+    key(
+        Share,
+        "allow",
+        r#"table of user = "ro" or "rw""#,
+        Told("every user of the database, with \"rw\""),
+        r#"{ alice = "rw", bob = "ro" }"#,
+        "Who may connect. The permissions of the files hold as well: the kernel checks each access as that user.",
+    ),
+    key(
+        Share,
+        "owner",
+        r#""user:group" or "user""#,
+        Told("the Unix account with the name of the user who connects"),
+        r#""media:media""#,
+        "The account that does all the work on this share, whoever connects, and so owns what is created. Needs root. Without it \
+         each user of the share needs a Unix account of the same name.",
+    ),
+    key(
+        Share,
+        "file_mode",
+        "octal string",
+        Told("0666 less the umask the process was started with"),
+        r#""0664""#,
+        "Permissions of new files.",
+    ),
+    key(
+        Share,
+        "dir_mode",
+        "octal string",
+        Told("0777 less the umask the process was started with"),
+        r#""0775""#,
+        "Permissions of new directories. May include the setgid bit (`\"2775\"`).",
+    ),
+    key(
+        Share,
+        "encryption",
+        ENCRYPTION,
+        Told("as in [server]"),
+        r#""required""#,
+        "Overrides the server's for this share. A server that requires encryption requires it everywhere.",
+    ),
+    key(
+        Share,
+        "symlinks",
+        r#""inside", "never" or "outside""#,
+        Is(r#""inside""#),
+        r#""never""#,
+        "Which symbolic links are followed: those that end inside the share, none, or all. With \"outside\" whoever can make a link \
+         in the share reads every file of the machine that the user may read.",
+    ),
+    key(Share, "leases", "true or false", Is("true"), "true", "Let clients cache files.").not_yet(
+        Some("false"),
+        "no leases are granted",
+    ),
+    key(
+        Share,
+        "directory_leases",
+        "true or false",
+        Is("true"),
+        "true",
+        "Let clients cache directories. Only where changes from outside are seen (`watch`). Needs `leases`.",
+    )
+    .not_yet(Some("false"), "no directory leases are granted"),
+    key(
+        Share,
+        "watch",
+        r#""auto", "inotify", "poll" or "off""#,
+        Is(r#""auto""#),
+        r#""auto""#,
+        "How changes made outside SMB are seen. \"auto\": inotify on local file systems, inotify and polling on remote and FUSE ones.",
+    )
+    .not_yet(Some(r#""off""#), "changes made outside SMB are not announced to clients"),
+    key(Share, "poll_interval", "duration, \"100ms\" to \"1h\"", Is(r#""2s""#), r#""2s""#, "How often polling looks.")
+        .not_yet(None, "nothing is polled"),
+    key(
+        Share,
+        "view",
+        "absolute path",
+        Told("none"),
+        r#""/mnt/media""#,
+        "Mount a local view of the share here: programs that use it see what clients have cached, and clients see their changes \
+         before they happen.",
+    )
+    .not_yet(None, "nothing is mounted"),
+    key(
+        Share,
+        "durable_timeout",
+        "duration, up to \"1h\"",
+        Is(r#""60s""#),
+        r#""5m""#,
+        "How long an open file waits for a client that lost its connection. \"0s\": not at all.",
+    )
+    .not_yet(Some(r#""0s""#), "open files close with their connection"),
+    key(
+        Share,
+        "continuous_availability",
+        "true or false",
+        Is("false"),
+        "true",
+        "Offer persistent handles, which outlive the server process. Needs dialect 3.0.",
+    )
+    .not_yet(Some("false"), "no persistent handles are granted"),
+];
+
+/// The keys of one section.
+pub fn of(section: Section) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.section == section)
+}
+
+/// The key of that name, if the section has it.
+pub fn find(section: Section, name: &str) -> Option<&'static Key> {
+    of(section).find(|key| key.name == name)
+}
