@@ -3,6 +3,7 @@
 mod access;
 mod dialect;
 mod ids;
+mod lease;
 mod macros;
 mod status;
 mod time;
@@ -10,6 +11,7 @@ mod time;
 pub use access::{AccessMask, CreateDisposition, CreateOptions, FileAttributes, ShareAccess};
 pub use dialect::Dialect;
 pub use ids::{AsyncId, ConnId, FileId, Guid, LeaseKey, MessageId, NodeKey, OpenId, SessionId, TreeId};
+pub use lease::{LeaseState, OplockLevel};
 pub(crate) use macros::open_enum;
 pub use status::NtStatus;
 pub use time::FileTime;

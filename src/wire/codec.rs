@@ -1,5 +1,7 @@
 //! The cursor pair that every decoder and encoder is written on.
 
+use crate::types::{FileId, FileTime, Guid};
+
 /// Why bytes are not a value. Answered with STATUS_INVALID_PARAMETER unless the command says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("malformed {what}")]
@@ -31,6 +33,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub const fn new(whole: &'a [u8]) -> Reader<'a> {
         Reader { whole, pos: 0 }
     }
@@ -40,23 +43,28 @@ impl<'a> Reader<'a> {
         Reader { whole, pos: pos.min(whole.len()) }
     }
 
+    #[inline]
     pub const fn pos(&self) -> usize {
         self.pos
     }
 
+    #[inline]
     pub const fn whole(&self) -> &'a [u8] {
         self.whole
     }
 
+    #[inline]
     pub const fn remaining(&self) -> usize {
         self.whole.len() - self.pos
     }
 
+    #[inline]
     pub const fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
 
     /// The next `n` bytes.
+    #[inline]
     pub fn bytes(&mut self, n: usize, what: &'static str) -> Result<&'a [u8]> {
         if n > self.remaining() {
             return Err(DecodeError::new(what));
@@ -66,45 +74,118 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
+    #[inline]
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
         let mut out = [0; N];
         out.copy_from_slice(self.bytes(N, what)?);
         Ok(out)
     }
 
+    #[inline]
     pub fn u8(&mut self, what: &'static str) -> Result<u8> {
         self.array::<1>(what).map(|b| b[0])
     }
 
+    #[inline]
     pub fn u16(&mut self, what: &'static str) -> Result<u16> {
         self.array(what).map(u16::from_le_bytes)
     }
 
+    /// The next two bytes, which stay unread.
+    pub fn peek_u16(&self, what: &'static str) -> Result<u16> {
+        let mut ahead = *self;
+        ahead.u16(what)
+    }
+
+    #[inline]
     pub fn u32(&mut self, what: &'static str) -> Result<u32> {
         self.array(what).map(u32::from_le_bytes)
     }
 
+    #[inline]
     pub fn u64(&mut self, what: &'static str) -> Result<u64> {
         self.array(what).map(u64::from_le_bytes)
     }
 
+    #[inline]
     pub fn skip(&mut self, n: usize, what: &'static str) -> Result<()> {
         self.bytes(n, what).map(drop)
     }
 
     /// Moves on to the next multiple of `n` (a power of two), counted from the start of the whole.
     /// At the end of the bytes it stays there.
+    #[inline]
     pub fn align(&mut self, n: usize) {
         self.pos = self.pos.next_multiple_of(n).min(self.whole.len());
     }
 
     /// `len` bytes at `offset` from the start of the whole. An empty range is fine wherever it points.
+    #[inline]
     pub fn slice_at(&self, offset: usize, len: usize, what: &'static str) -> Result<&'a [u8]> {
         if len == 0 {
             return Ok(&[]);
         }
         let end = offset.checked_add(len).ok_or(DecodeError::new(what))?;
         self.whole.get(offset..end).ok_or(DecodeError::new(what))
+    }
+
+    /// The fixed part of a message body: `N` bytes that begin with `structure_size`. The reader returned spans
+    /// them and stands behind the StructureSize; this one stands behind them.
+    #[inline]
+    pub fn body<const N: usize>(&mut self, structure_size: u16, what: &'static str) -> Result<Reader<'a>> {
+        let mut body = Reader::new(self.bytes(N, what)?);
+        if body.u16(what)? != structure_size {
+            return Err(DecodeError::new(what));
+        }
+        Ok(body)
+    }
+
+    /// `len` bytes at `offset` from the start of the whole, which must not begin before the place where
+    /// this reader stands (behind the fixed part). An empty range is fine wherever it points.
+    #[inline]
+    pub fn buffer_at(
+        &self,
+        offset: impl TryInto<usize>,
+        len: impl TryInto<usize>,
+        what: &'static str,
+    ) -> Result<&'a [u8]> {
+        let (Ok(offset), Ok(len)) = (offset.try_into(), len.try_into()) else {
+            return Err(DecodeError::new(what));
+        };
+        if len != 0 && offset < self.pos {
+            return Err(DecodeError::new(what));
+        }
+        self.slice_at(offset, len, what)
+    }
+
+    /// The same, as a string of UTF-16LE.
+    pub fn text_at(
+        &self,
+        offset: impl TryInto<usize>,
+        len: impl TryInto<usize>,
+        what: &'static str,
+    ) -> Result<String> {
+        decode_utf16(self.buffer_at(offset, len, what)?, what)
+    }
+
+    /// A reader of the next `n` bytes alone; positions in it count from their first.
+    pub fn sub(&mut self, n: usize, what: &'static str) -> Result<Reader<'a>> {
+        self.bytes(n, what).map(Reader::new)
+    }
+
+    #[inline]
+    pub fn guid(&mut self, what: &'static str) -> Result<Guid> {
+        self.array(what).map(Guid)
+    }
+
+    #[inline]
+    pub fn file_id(&mut self, what: &'static str) -> Result<FileId> {
+        Ok(FileId { persistent: self.u64(what)?, volatile: self.u64(what)? })
+    }
+
+    #[inline]
+    pub fn time(&mut self, what: &'static str) -> Result<FileTime> {
+        self.u64(what).map(FileTime)
     }
 
     pub fn rest(&mut self) -> &'a [u8] {
@@ -120,6 +201,8 @@ impl<'a> Reader<'a> {
 }
 
 /// UTF-16LE to a string.
+///
+/// Unpaired surrogates are an error.
 pub fn decode_utf16(bytes: &[u8], what: &'static str) -> Result<String> {
     if bytes.len() % 2 != 0 {
         return Err(DecodeError::new(what));
@@ -131,6 +214,18 @@ pub fn decode_utf16(bytes: &[u8], what: &'static str) -> Result<String> {
 /// Bytes that `text` takes in UTF-16.
 pub fn utf16_len(text: &str) -> usize {
     text.encode_utf16().count() * 2
+}
+
+/// Where a body began: what was written there is completed later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Mark(usize);
+
+impl Mark {
+    /// The offset from the start of the message.
+    pub const fn pos(self) -> usize {
+        self.0
+    }
 }
 
 /// Appends to a buffer that may hold other things before the message: positions are counted from where
@@ -155,38 +250,62 @@ impl<'b> Writer<'b> {
     }
 
     /// The offset from the start of the message of what is written next.
+    #[inline]
     pub fn pos(&self) -> usize {
         self.buf.len() - self.base
     }
 
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.buf.extend_from_slice(bytes);
     }
 
+    #[inline]
     pub fn u8(&mut self, v: u8) {
         self.buf.push(v);
     }
 
+    #[inline]
     pub fn u16(&mut self, v: u16) {
         self.bytes(&v.to_le_bytes());
     }
 
+    #[inline]
     pub fn u32(&mut self, v: u32) {
         self.bytes(&v.to_le_bytes());
     }
 
+    #[inline]
     pub fn u64(&mut self, v: u64) {
         self.bytes(&v.to_le_bytes());
     }
 
+    #[inline]
     pub fn zeros(&mut self, n: usize) {
         self.buf.resize(self.buf.len() + n, 0);
     }
 
     /// Pads with zeros to a multiple of `n`, counted from the start of the message.
+    #[inline]
     pub fn align(&mut self, n: usize) {
         let pos = self.pos();
         self.zeros(pos.next_multiple_of(n) - pos);
+    }
+
+    #[inline]
+    pub fn guid(&mut self, v: Guid) {
+        self.bytes(&v.0);
+    }
+
+    #[inline]
+    pub fn file_id(&mut self, v: FileId) {
+        self.u64(v.persistent);
+        self.u64(v.volatile);
+    }
+
+    #[inline]
+    pub fn time(&mut self, v: FileTime) {
+        self.u64(v.0);
     }
 
     pub fn utf16(&mut self, text: &str) {
@@ -207,6 +326,11 @@ impl<'b> Writer<'b> {
 
     pub fn patch_u32(&mut self, pos: usize, v: u32) {
         self.patch(pos, &v.to_le_bytes());
+    }
+
+    /// Remembers this place.
+    pub fn mark(&self) -> Mark {
+        Mark(self.pos())
     }
 
     /// Cuts the message back to `pos` bytes.
