@@ -1,0 +1,206 @@
+//! The one door: every change to the tree, whoever makes it, is told here, once, after it happened (the view tells
+//! before). The index of open paths, notifications and, later, leases and name caches follow from it.
+
+use super::notify::{Filter, Touched};
+use super::{Effects, Moment, NotifyAction, RelPath, Tree};
+use crate::types::{NodeKey, OpenId};
+
+/// Who made a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Author {
+    /// A local process, another protocol, the far side of a FUSE mount. Exempt from nothing.
+    #[default]
+    Outside,
+    /// Through this open (it may be closed already). Exempt from breaks of its own lease, not from notifications.
+    Open(OpenId),
+}
+
+bitflags::bitflags! {
+    /// What about an object changed.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Facets: u32 {
+        /// Its bytes. Of interest to who caches them; no notification by itself.
+        const DATA = 0x01;
+        const SIZE = 0x02;
+        const ATTRIBUTES = 0x04;
+        const LAST_WRITE = 0x08;
+        const LAST_ACCESS = 0x10;
+        const CREATION = 0x20;
+        const SECURITY = 0x40;
+        const EA = 0x80;
+        /// As a write from outside looks.
+        const WRITTEN = Self::DATA.bits() | Self::SIZE.bits() | Self::LAST_WRITE.bits();
+    }
+}
+
+/// What happened to a named stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StreamChange {
+    Added,
+    Removed,
+    Written,
+    Resized,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A name appeared: a new object, a hard link, something moved in from outside the tree.
+    Created,
+    /// A name went, and all beneath it.
+    Removed,
+    /// `Change::path` is now called `to`, and all beneath it with it.
+    Renamed {
+        to: RelPath,
+        /// Another object had that name and lost it.
+        replaced: bool,
+    },
+    Modified(Facets),
+    Stream {
+        name: String,
+        what: StreamChange,
+    },
+    /// Something may have happened at this path and beneath it; events were lost.
+    Lost,
+}
+
+/// A change to the tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    pub kind: Kind,
+    pub path: RelPath,
+    pub directory: bool,
+    /// Which object, where the teller knows.
+    pub node: Option<NodeKey>,
+    pub author: Author,
+}
+
+impl Change {
+    pub fn new(kind: Kind, path: RelPath, directory: bool) -> Change {
+        Change { kind, path, directory, node: None, author: Author::Outside }
+    }
+
+    pub fn created(path: RelPath, directory: bool) -> Change {
+        Change::new(Kind::Created, path, directory)
+    }
+
+    pub fn removed(path: RelPath, directory: bool) -> Change {
+        Change::new(Kind::Removed, path, directory)
+    }
+
+    pub fn renamed(from: RelPath, to: RelPath, directory: bool, replaced: bool) -> Change {
+        Change::new(Kind::Renamed { to, replaced }, from, directory)
+    }
+
+    pub fn modified(path: RelPath, directory: bool, facets: Facets) -> Change {
+        Change::new(Kind::Modified(facets), path, directory)
+    }
+
+    pub fn stream(path: RelPath, name: String, what: StreamChange) -> Change {
+        Change::new(Kind::Stream { name, what }, path, false)
+    }
+
+    /// Made through this open.
+    #[must_use]
+    pub fn by(mut self, open: OpenId) -> Change {
+        self.author = Author::Open(open);
+        self
+    }
+
+    #[must_use]
+    pub fn of(mut self, node: NodeKey) -> Change {
+        self.node = Some(node);
+        self
+    }
+}
+
+/// The door.
+#[must_use]
+pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
+    let path = change.path.as_bytes();
+    let name = if change.directory { Filter::DIR_NAME } else { Filter::FILE_NAME };
+    let mut touched = Touched::new();
+    match &change.kind {
+        Kind::Created => {
+            displace(tree, change);
+            tree.report(path, "", name, NotifyAction::ADDED, &mut touched);
+        }
+        Kind::Removed => return removed(tree, &change.path, change.directory),
+        Kind::Renamed { to, replaced } => {
+            if change.path == *to {
+                return Effects::new();
+            }
+            let mut effects = if *replaced { removed(tree, to, change.directory) } else { Effects::new() };
+            tree.move_paths(&change.path, to);
+            let (old, new) = if change.path.parent() == to.parent() {
+                (NotifyAction::RENAMED_OLD_NAME, NotifyAction::RENAMED_NEW_NAME)
+            } else {
+                (NotifyAction::REMOVED, NotifyAction::ADDED)
+            };
+            tree.report(path, "", name, old, &mut touched);
+            tree.report(to.as_bytes(), "", name, new, &mut touched);
+            effects.extend(tree.flush(touched));
+            return effects;
+        }
+        Kind::Modified(facets) => {
+            let filter = filter_of(*facets);
+            if !filter.is_empty() {
+                tree.report(path, "", filter, NotifyAction::MODIFIED, &mut touched);
+            }
+        }
+        Kind::Stream { name, what } => {
+            let (filter, action) = match what {
+                StreamChange::Added => (Filter::STREAM_NAME, NotifyAction::ADDED_STREAM),
+                StreamChange::Removed => (Filter::STREAM_NAME, NotifyAction::REMOVED_STREAM),
+                StreamChange::Written => (Filter::STREAM_WRITE, NotifyAction::MODIFIED_STREAM),
+                StreamChange::Resized => (Filter::STREAM_SIZE, NotifyAction::MODIFIED_STREAM),
+            };
+            tree.report(path, &format!(":{name}"), filter, action, &mut touched);
+        }
+        Kind::Lost => tree.report_lost(path, &mut touched),
+    }
+    tree.flush(touched)
+}
+
+/// Something new stands at a path: what the index has there under another identity is gone.
+fn displace(tree: &mut Tree, change: &Change) {
+    if let (Some(&no), Some(node)) = (tree.paths.get(&change.path), change.node)
+        && tree.links[no].node != node
+    {
+        tree.detach(no);
+    }
+}
+
+/// The name at `path` and all beneath it have left the namespace.
+fn removed(tree: &mut Tree, path: &RelPath, directory: bool) -> Effects {
+    let mut effects = Effects::new();
+    for no in tree.links_from(path) {
+        effects.extend(tree.end_watches(no));
+        tree.detach(no);
+    }
+    effects.extend(report_removed(tree, path, directory));
+    effects
+}
+
+/// Only the notification of a removal.
+pub(super) fn report_removed(tree: &mut Tree, path: &RelPath, directory: bool) -> Effects {
+    let name = if directory { Filter::DIR_NAME } else { Filter::FILE_NAME };
+    let mut touched = Touched::new();
+    tree.report(path.as_bytes(), "", name, NotifyAction::REMOVED, &mut touched);
+    tree.flush(touched)
+}
+
+fn filter_of(facets: Facets) -> Filter {
+    [
+        (Facets::SIZE, Filter::SIZE),
+        (Facets::ATTRIBUTES, Filter::ATTRIBUTES),
+        (Facets::LAST_WRITE, Filter::LAST_WRITE),
+        (Facets::LAST_ACCESS, Filter::LAST_ACCESS),
+        (Facets::CREATION, Filter::CREATION),
+        (Facets::SECURITY, Filter::SECURITY),
+        (Facets::EA, Filter::EA),
+    ]
+    .into_iter()
+    .filter(|(facet, _)| facets.contains(*facet))
+    .fold(Filter::empty(), |all, (_, filter)| all | filter)
+}

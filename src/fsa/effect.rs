@@ -1,0 +1,51 @@
+//! What the rules want done. Carried out by the caller once the tree's lock is dropped, in order.
+
+use crate::types::NtStatus;
+
+/// A request that waits for an answer, named by the caller; unique for the life of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct WaiterId(pub u64);
+
+/// In the order in which they are to be carried out. An empty one costs nothing.
+pub type Effects = Vec<Effect>;
+
+/// One thing to do. A `waiter` named in an effect is forgotten by the tree: it is answered exactly once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// A waiting LOCK is decided: SUCCESS, or why not.
+    Lock { waiter: WaiterId, status: NtStatus },
+    /// A waiting CHANGE_NOTIFY is answered.
+    Notify { waiter: WaiterId, answer: Notified },
+}
+
+/// The answer to a CHANGE_NOTIFY.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notified {
+    /// At least one event; they fit the request's buffer.
+    Events(Vec<NotifyEvent>),
+    /// NOTIFY_ENUM_DIR (more happened than fits), NOTIFY_CLEANUP (closed), DELETE_PENDING (the directory goes),
+    /// CANCELLED.
+    Status(NtStatus),
+}
+
+/// One FILE_NOTIFY_INFORMATION (MS-FSCC 2.7.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotifyEvent {
+    pub action: NotifyAction,
+    /// Relative to the watched directory, as the wire has it: components divided by `\`.
+    pub name: String,
+}
+
+crate::types::open_enum! {
+    /// MS-FSCC 2.7.1 Action.
+    pub struct NotifyAction(u32) {
+        ADDED = 1,
+        REMOVED = 2,
+        MODIFIED = 3,
+        RENAMED_OLD_NAME = 4,
+        RENAMED_NEW_NAME = 5,
+        ADDED_STREAM = 6,
+        REMOVED_STREAM = 7,
+        MODIFIED_STREAM = 8,
+    }
+}

@@ -1,0 +1,120 @@
+//! May this be renamed, or linked, to there (MS-FSA 2.1.5.15.11, 2.1.5.15.6)?
+
+use super::{RelPath, Tree};
+use crate::types::{AccessMask, NodeKey, NtStatus, OpenId, ShareAccess};
+
+/// What stands at the target name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    pub node: NodeKey,
+    pub directory: bool,
+    /// FILE_ATTRIBUTE_READONLY is set.
+    pub readonly: bool,
+}
+
+/// A rename to decide, with the facts.
+#[derive(Clone, Debug)]
+pub struct RenameAsk {
+    pub open: OpenId,
+    /// In the case in which it is to be written.
+    pub to: RelPath,
+    /// ReplaceIfExists, FILE_RENAME_REPLACE_IF_EXISTS.
+    pub replace: bool,
+    /// FILE_RENAME_POSIX_SEMANTICS: what is replaced may be open, if all its opens share delete.
+    pub posix: bool,
+    /// FILE_RENAME_IGNORE_READONLY_ATTRIBUTE
+    pub ignore_readonly: bool,
+    /// What is found at `to`, in whichever case it is written on disk. The file itself, if only the case changes.
+    pub target: Option<Target>,
+}
+
+/// Leave to rename. Once done on disk, report [`super::change::Change::renamed`] (or `created`, for a link).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Renaming {
+    pub from: RelPath,
+    pub to: RelPath,
+    pub directory: bool,
+    pub node: NodeKey,
+    /// The target is another file and is replaced.
+    pub replaces: Option<NodeKey>,
+}
+
+impl Tree {
+    /// FileRenameInformation(Ex) of the file itself. FILE_CLOSED; ACCESS_DENIED (no DELETE access; delete pending; a
+    /// directory with something open beneath it; the target is a directory, read-only or open); INVALID_PARAMETER
+    /// (into itself); SHARING_VIOLATION (the target's directory is open in a way that excludes it);
+    /// OBJECT_NAME_COLLISION; DELETE_PENDING (the target's directory is going).
+    pub fn rename(&self, ask: &RenameAsk) -> Result<Renaming, NtStatus> {
+        let entry = self.opens.get(&ask.open).ok_or(NtStatus::FILE_CLOSED)?;
+        if !entry.access.contains(AccessMask::DELETE) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        let renaming = self.link(ask)?;
+        if renaming.directory && self.has_open_descendants(&renaming.from) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        Ok(renaming)
+    }
+
+    /// FileLinkInformation: as [`Tree::rename`], but the old name stays.
+    pub fn link(&self, ask: &RenameAsk) -> Result<Renaming, NtStatus> {
+        let entry = self.opens.get(&ask.open).ok_or(NtStatus::FILE_CLOSED)?;
+        let link = &self.links[entry.link];
+        if link.gone || link.is_delete_pending() || link.path.is_root() || ask.to.is_root() {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        if entry.directory && ask.to.is_beneath(&link.path) {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        self.check_target_directory(&ask.to)?;
+        let target = ask.target.filter(|t| t.node != entry.node);
+        if let Some(target) = target {
+            self.check_target(ask, target, entry.directory)?;
+        }
+        Ok(Renaming {
+            from: link.path.clone(),
+            to: ask.to.clone(),
+            directory: entry.directory,
+            node: entry.node,
+            replaces: target.map(|t| t.node),
+        })
+    }
+
+    /// The server opens the target's directory to add an entry, sharing read and write but not delete
+    /// (MS-FSA 2.1.5.1.2.2 applies): who has it open with DELETE access, or without sharing write, is in the way.
+    fn check_target_directory(&self, to: &RelPath) -> Result<(), NtStatus> {
+        let Some(link) = to.parent().and_then(|dir| self.paths.get(&dir)).map(|&no| &self.links[no]) else {
+            return Ok(());
+        };
+        if link.is_delete_pending() {
+            return Err(NtStatus::DELETE_PENDING);
+        }
+        let share = ShareAccess::READ | ShareAccess::WRITE;
+        match self.nodes.get(&link.node).and_then(|n| n.stream(None)) {
+            Some(stream) if !stream.share.admits(AccessMask::ADD_FILE, share) => {
+                Err(NtStatus::SHARING_VIOLATION)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_target(&self, ask: &RenameAsk, target: Target, directory: bool) -> Result<(), NtStatus> {
+        if !ask.replace {
+            return Err(NtStatus::OBJECT_NAME_COLLISION);
+        }
+        if target.directory || directory || (target.readonly && !ask.ignore_readonly) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        let Some(node) = self.nodes.get(&target.node) else { return Ok(()) };
+        let here = |no: &usize| {
+            let link = &self.links[*no];
+            !link.gone && link.path.as_bytes().eq_ignore_ascii_case(ask.to.as_bytes())
+        };
+        let going = node.links.iter().filter(|no| here(no)).any(|&no| self.links[no].is_delete_pending());
+        let shared = node.streams.iter().all(|s| s.share.all_share_delete());
+        if going || !node.opens.is_empty() && !(ask.posix && shared) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,556 @@
+//! The state: opens, nodes, links and the index of open paths; open and close (MS-FSA 2.1.5.1, 2.1.5.5).
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::delete::{Deletion, Mark};
+use super::lock::Sequences;
+use super::locks::Locks;
+use super::notify::Watch;
+use super::path;
+use super::share::ShareCounts;
+use super::{Effect, Effects, Moment, RelPath, WaiterId, expression};
+use crate::types::{AccessMask, Guid, NodeKey, NtStatus, OpenId, SessionId, ShareAccess};
+
+/// Everything open on one export. See the module's documentation.
+#[derive(Debug)]
+pub struct Tree {
+    pub(super) opens: HashMap<OpenId, OpenEntry>,
+    pub(super) nodes: HashMap<NodeKey, Node>,
+    pub(super) links: Slab<Link>,
+    /// Links that are in the namespace, by path. A path has at most one.
+    pub(super) paths: BTreeMap<RelPath, LinkNo>,
+    pub(super) waiters: HashMap<WaiterId, Waiting>,
+    /// Opens with a watch.
+    pub(super) watches: usize,
+    /// Those of them that watch the whole subtree.
+    pub(super) deep_watches: usize,
+    /// One component on disk, as the wire calls it.
+    pub(super) name_on_wire: fn(&[u8]) -> String,
+}
+
+pub(super) type LinkNo = usize;
+
+#[derive(Debug)]
+pub(super) struct OpenEntry {
+    pub node: NodeKey,
+    pub link: LinkNo,
+    pub directory: bool,
+    pub stream: Option<Box<str>>,
+    pub access: AccessMask,
+    pub share: ShareAccess,
+    pub owner: Owner,
+    /// Open.Mode.FILE_DELETE_ON_CLOSE
+    pub delete_on_close: bool,
+    /// Was opened with it, so that FILE_DISPOSITION_ON_CLOSE may set and clear it.
+    pub born_to_delete: bool,
+    pub watch: Option<Box<Watch>>,
+    pub sequences: Option<Box<Sequences>>,
+}
+
+/// One file or directory.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub links: SmallVec<[LinkNo; 1]>,
+    pub streams: SmallVec<[Stream; 1]>,
+    pub opens: SmallVec<[OpenId; 2]>,
+}
+
+/// One data stream that is open, or being deleted.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// None: the unnamed one, or a directory.
+    pub name: Option<Box<str>>,
+    pub share: ShareCounts,
+    pub locks: Locks,
+    pub opens: u32,
+    /// MS-FSA Stream.IsDeleted
+    pub deleted: bool,
+    /// A [`Deletion`] is out.
+    pub deleting: bool,
+}
+
+/// One name of a node through which it is open, or being deleted.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub path: RelPath,
+    pub node: NodeKey,
+    pub opens: u32,
+    /// Deletions of streams that are out.
+    pub holds: u32,
+    /// MS-FSA Link.IsDeleted
+    pub delete: Option<Mark>,
+    /// A [`Deletion`] is out.
+    pub deleting: bool,
+    /// No longer in the namespace (nor in the index); `path` is what it was called last.
+    pub gone: bool,
+    /// Opens through this link that have a watch.
+    pub watchers: SmallVec<[OpenId; 1]>,
+}
+
+/// What a waiter waits for, and through which open.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiting {
+    Lock(OpenId),
+    Notify(OpenId),
+}
+
+/// Whose open it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Owner {
+    pub client: Guid,
+    pub session: SessionId,
+}
+
+/// An open to register. The object exists on disk and the user's right to `access` has been checked.
+#[derive(Clone, Debug)]
+pub struct OpenAsk {
+    /// New in this tree.
+    pub open: OpenId,
+    pub node: NodeKey,
+    pub directory: bool,
+    pub path: RelPath,
+    /// Number of hard links, as stat has it. Tells a moved file from a second link of it.
+    pub links: u32,
+    /// What the open will be able to do: granted, no generic bits, no MAXIMUM_ALLOWED.
+    pub access: AccessMask,
+    /// What else the disposition does at once, for the share-mode check only: WRITE_DATA to overwrite an existing
+    /// file, DELETE to supersede it.
+    pub implied: AccessMask,
+    pub share: ShareAccess,
+    pub delete_on_close: bool,
+    /// FILE_ATTRIBUTE_READONLY is set on the file.
+    pub readonly: bool,
+    /// The data stream's name, without `:` and `$DATA`. None: the unnamed one.
+    pub stream: Option<String>,
+    pub owner: Owner,
+}
+
+impl OpenAsk {
+    /// A file with one link, opened for nothing, sharing nothing.
+    pub fn new(open: OpenId, node: NodeKey, path: RelPath) -> OpenAsk {
+        OpenAsk {
+            open,
+            node,
+            directory: false,
+            path,
+            links: 1,
+            access: AccessMask::empty(),
+            implied: AccessMask::empty(),
+            share: ShareAccess::empty(),
+            delete_on_close: false,
+            readonly: false,
+            stream: None,
+            owner: Owner::default(),
+        }
+    }
+}
+
+/// The answer to an open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Opening {
+    /// Registered: there will be a [`Tree::close`].
+    Granted(Effects),
+    /// Not registered: somebody must give up what he caches first. The effects ask him to; ask again when he has.
+    /// (Nobody says this yet: leases come later.)
+    Wait(Effects),
+    /// Not registered. SHARING_VIOLATION, DELETE_PENDING or CANNOT_DELETE.
+    Refused(NtStatus),
+}
+
+/// The answer to a close.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Closed {
+    /// No open is left on the node.
+    pub last_of_node: bool,
+    /// To be carried out now, and answered with [`Tree::deleted`].
+    pub deletion: Option<Deletion>,
+    pub effects: Effects,
+}
+
+/// One open, for `smbgate status` and for the curious.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenView {
+    pub open: OpenId,
+    pub node: NodeKey,
+    pub directory: bool,
+    pub path: RelPath,
+    pub stream: Option<String>,
+    pub access: AccessMask,
+    pub share: ShareAccess,
+    pub owner: Owner,
+    pub delete_on_close: bool,
+    /// FileStandardInformation.DeletePending
+    pub delete_pending: bool,
+    /// Byte-range locks held.
+    pub locks: usize,
+    pub watches: bool,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Tree::new()
+    }
+}
+
+impl Tree {
+    pub fn new() -> Tree {
+        Tree::with_names(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// `name_on_wire` says what one component of an on-disk path is called on the wire. Notifications carry wire
+    /// names, and their length counts against the buffer.
+    pub fn with_names(name_on_wire: fn(&[u8]) -> String) -> Tree {
+        Tree {
+            opens: HashMap::new(),
+            nodes: HashMap::new(),
+            links: Slab::new(),
+            paths: BTreeMap::new(),
+            waiters: HashMap::new(),
+            watches: 0,
+            deep_watches: 0,
+            name_on_wire,
+        }
+    }
+
+    /// MS-FSA 2.1.5.1.2, from the delete-pending check on. Also for an object that the caller has just created.
+    pub fn open(&mut self, ask: OpenAsk, _now: Moment) -> Opening {
+        debug_assert!(!self.opens.contains_key(&ask.open), "{} is open already", ask.open);
+        self.reconcile(&ask);
+        if let Err(status) = self.admits(&ask) {
+            return Opening::Refused(status);
+        }
+        self.register(ask);
+        Opening::Granted(Effects::new())
+    }
+
+    /// Brings the index in line with what the caller found on disk: changes that nobody told us of.
+    fn reconcile(&mut self, ask: &OpenAsk) {
+        match self.paths.get(&ask.path) {
+            Some(&no) if self.links[no].node == ask.node => return,
+            Some(&no) => self.detach(no),
+            None => {}
+        }
+        let Some(node) = self.nodes.get(&ask.node) else { return };
+        if ask.directory || ask.links == 1 {
+            // One name only: if it is known by another, it was renamed.
+            let here =
+                node.links.iter().copied().find(|&no| !self.links[no].gone && !self.links[no].deleting);
+            if let Some(no) = here {
+                let from = self.links[no].path.clone();
+                self.move_paths(&from, &ask.path);
+            }
+        }
+    }
+
+    fn admits(&self, ask: &OpenAsk) -> Result<(), NtStatus> {
+        if ask.delete_on_close && ask.readonly {
+            return Err(NtStatus::CANNOT_DELETE);
+        }
+        let Some(node) = self.nodes.get(&ask.node) else { return Ok(()) };
+        if let Some(link) = self.paths.get(&ask.path).map(|&no| &self.links[no])
+            && link.is_delete_pending()
+        {
+            return Err(NtStatus::DELETE_PENDING);
+        }
+        let wanted = ask.access | ask.implied;
+        if let Some(stream) = node.stream(ask.stream.as_deref()) {
+            if stream.deleted || stream.deleting {
+                return Err(NtStatus::DELETE_PENDING);
+            }
+            if !stream.share.admits(wanted, ask.share) {
+                return Err(NtStatus::SHARING_VIOLATION);
+            }
+        }
+        // To delete the file is to delete its streams.
+        let takes_streams = ask.stream.is_none() && wanted.contains(AccessMask::DELETE);
+        if takes_streams && node.streams.iter().any(|s| s.name.is_some() && !s.share.all_share_delete()) {
+            return Err(NtStatus::SHARING_VIOLATION);
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, ask: OpenAsk) {
+        let link = match self.paths.get(&ask.path) {
+            Some(&no) => no,
+            None => {
+                let no = self.links.insert(Link {
+                    path: ask.path.clone(),
+                    node: ask.node,
+                    opens: 0,
+                    holds: 0,
+                    delete: None,
+                    deleting: false,
+                    gone: false,
+                    watchers: SmallVec::new(),
+                });
+                self.paths.insert(ask.path, no);
+                self.nodes.entry(ask.node).or_default().links.push(no);
+                no
+            }
+        };
+        self.links[link].opens += 1;
+        let stream_name = ask.stream.map(String::into_boxed_str);
+        let node = self.nodes.entry(ask.node).or_default();
+        node.opens.push(ask.open);
+        let at = node.stream_at(stream_name.as_deref()).unwrap_or_else(|| {
+            node.streams.push(Stream { name: stream_name.clone(), ..Stream::default() });
+            node.streams.len() - 1
+        });
+        let stream = &mut node.streams[at];
+        stream.opens += 1;
+        stream.share.add(ask.access, ask.share);
+        self.opens.insert(
+            ask.open,
+            OpenEntry {
+                node: ask.node,
+                link,
+                directory: ask.directory,
+                stream: stream_name,
+                access: ask.access,
+                share: ask.share,
+                owner: ask.owner,
+                delete_on_close: ask.delete_on_close,
+                born_to_delete: ask.delete_on_close,
+                watch: None,
+                sequences: None,
+            },
+        );
+    }
+
+    /// MS-FSA 2.1.5.5. `empty`: of a directory for which [`Tree::deletes_on_close`] says yes, whether it is empty
+    /// (if not, it stays); else ignored. An open that is not known is closed already.
+    pub fn close(&mut self, open: OpenId, empty: bool, now: Moment) -> Closed {
+        let mut effects = self.unwatch(open);
+        let Some(entry) = self.opens.remove(&open) else { return Closed::default() };
+        let node = self.nodes.get_mut(&entry.node).expect("an open has a node");
+        node.opens.retain(|o| *o != open);
+        let last_of_node = node.opens.is_empty();
+        let at = node.stream_at(entry.stream.as_deref()).expect("an open has a stream");
+        let stream = &mut node.streams[at];
+        stream.opens -= 1;
+        stream.share.remove(entry.access, entry.share);
+        let granted = if stream.locks.is_empty() {
+            Vec::new()
+        } else {
+            for waiter in stream.locks.withdraw_all(open) {
+                self.waiters.remove(&waiter);
+                effects.push(Effect::Lock { waiter, status: NtStatus::RANGE_NOT_LOCKED });
+            }
+            stream.locks.release_all(open);
+            stream.locks.settle()
+        };
+        effects.extend(self.granted(granted));
+        self.links[entry.link].opens -= 1;
+        let deletion = self.delete_at_close(open, &entry, empty, now, &mut effects);
+        self.forget_unused(entry.node, entry.link);
+        Closed { last_of_node, deletion, effects }
+    }
+
+    /// Drops what nothing refers to any more.
+    pub(super) fn forget_unused(&mut self, key: NodeKey, link: LinkNo) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        node.streams.retain(|s| s.opens > 0 || s.deleting);
+        let entry = &self.links[link];
+        if entry.opens == 0 && entry.holds == 0 && !entry.deleting {
+            node.links.retain(|no| *no != link);
+            let entry = self.links.remove(link);
+            if !entry.gone {
+                self.paths.remove(&entry.path);
+            }
+        }
+        if node.opens.is_empty() && node.links.is_empty() && node.streams.is_empty() {
+            self.nodes.remove(&key);
+        }
+    }
+
+    /// May something be created at this path? DELETE_PENDING if its directory, or what stands there, is going.
+    pub fn may_create(&self, path: &RelPath) -> Result<(), NtStatus> {
+        let going = |p: &[u8]| self.paths.get(p).is_some_and(|&no| self.links[no].is_delete_pending());
+        if going(path.as_bytes()) || path::parent(path.as_bytes()).is_some_and(going) {
+            return Err(NtStatus::DELETE_PENDING);
+        }
+        Ok(())
+    }
+
+    /// Withdraws a waiting request, with status CANCELLED. Nothing happens if it has been answered.
+    #[must_use]
+    pub fn cancel(&mut self, waiter: WaiterId, _now: Moment) -> Effects {
+        match self.waiters.remove(&waiter) {
+            Some(Waiting::Lock(open)) => {
+                let found = self.stream_of_mut(open).is_some_and(|s| s.locks.withdraw(waiter));
+                debug_assert!(found);
+                vec![Effect::Lock { waiter, status: NtStatus::CANCELLED }]
+            }
+            Some(Waiting::Notify(open)) => self.cancel_notify(open, waiter),
+            None => Effects::new(),
+        }
+    }
+
+    // ---- the index of paths ----
+
+    /// The link has left the namespace.
+    pub(super) fn detach(&mut self, no: LinkNo) {
+        let link = &mut self.links[no];
+        if !link.gone {
+            link.gone = true;
+            self.paths.remove(&link.path);
+        }
+    }
+
+    /// Links at `path` and beneath it.
+    pub(super) fn links_from(&self, path: &RelPath) -> Vec<LinkNo> {
+        let here = self.paths.get(path).copied();
+        here.into_iter().chain(self.links_beneath(path)).collect()
+    }
+
+    /// Links strictly beneath a directory, by a range of the index.
+    pub(super) fn links_beneath(&self, dir: &RelPath) -> impl Iterator<Item = LinkNo> {
+        let (from, to) = if dir.is_root() {
+            (Bound::Excluded(RelPath::root()), Bound::Unbounded)
+        } else {
+            let bound = |end: u8| {
+                let mut bytes = dir.as_bytes().to_vec();
+                bytes.push(end);
+                RelPath::bound(bytes)
+            };
+            (Bound::Included(bound(b'/')), Bound::Excluded(bound(b'/' + 1)))
+        };
+        self.paths.range((from, to)).map(|(_, &no)| no)
+    }
+
+    /// Everything at or beneath `from` is now called `to`; what was open at `to` is gone from the namespace.
+    pub(super) fn move_paths(&mut self, from: &RelPath, to: &RelPath) {
+        if from == to {
+            return;
+        }
+        let moving = self.links_from(from);
+        let moves: Vec<(LinkNo, RelPath)> = moving
+            .into_iter()
+            .filter_map(|no| self.links[no].path.moved(from, to).map(|path| (no, path)))
+            .collect();
+        for (no, _) in &moves {
+            self.paths.remove(&self.links[*no].path);
+        }
+        for no in self.links_from(to) {
+            self.detach(no);
+        }
+        for (no, path) in moves {
+            self.links[no].path = path.clone();
+            self.paths.insert(path, no);
+        }
+    }
+
+    // ---- questions ----
+
+    /// Where it is now, renames followed; where it was last, if it is gone.
+    pub fn path_of(&self, open: OpenId) -> Option<RelPath> {
+        self.opens.get(&open).map(|e| self.links[e.link].path.clone())
+    }
+
+    pub fn node_of(&self, open: OpenId) -> Option<NodeKey> {
+        self.opens.get(&open).map(|e| e.node)
+    }
+
+    /// The name it was opened by has left the namespace.
+    pub fn is_gone(&self, open: OpenId) -> bool {
+        self.opens.get(&open).is_some_and(|e| self.links[e.link].gone)
+    }
+
+    /// FileStandardInformation.DeletePending
+    pub fn is_delete_pending(&self, open: OpenId) -> bool {
+        let Some(entry) = self.opens.get(&open) else { return false };
+        self.links[entry.link].is_delete_pending()
+            || self.stream_of(open).is_some_and(|s| s.deleted || s.deleting)
+    }
+
+    /// Closing this open would mark it for deletion.
+    pub fn deletes_on_close(&self, open: OpenId) -> bool {
+        self.opens.get(&open).is_some_and(|e| e.delete_on_close)
+    }
+
+    /// Opens of a node, oldest first.
+    pub fn opens_of(&self, node: NodeKey) -> &[OpenId] {
+        self.nodes.get(&node).map_or(&[], |n| &n.opens)
+    }
+
+    /// Somebody else, or the same by another open, has the same node open.
+    pub fn has_other_opens(&self, open: OpenId) -> bool {
+        self.node_of(open).is_some_and(|node| self.opens_of(node).iter().any(|o| *o != open))
+    }
+
+    /// Something is open strictly beneath this directory.
+    pub fn has_open_descendants(&self, dir: &RelPath) -> bool {
+        self.links_beneath(dir).any(|no| self.links[no].opens > 0)
+    }
+
+    pub fn view(&self, open: OpenId) -> Option<OpenView> {
+        let e = self.opens.get(&open)?;
+        Some(OpenView {
+            open,
+            node: e.node,
+            directory: e.directory,
+            path: self.links[e.link].path.clone(),
+            stream: e.stream.as_deref().map(str::to_owned),
+            access: e.access,
+            share: e.share,
+            owner: e.owner,
+            delete_on_close: e.delete_on_close,
+            delete_pending: self.is_delete_pending(open),
+            locks: self.stream_of(open).map_or(0, |s| s.locks.held_by(open)),
+            watches: e.watch.is_some(),
+        })
+    }
+
+    /// Every open, in no order.
+    pub fn views(&self) -> impl Iterator<Item = OpenView> + '_ {
+        self.opens.keys().filter_map(|open| self.view(*open))
+    }
+
+    /// Number of opens.
+    pub fn len(&self) -> usize {
+        self.opens.len()
+    }
+
+    /// Nothing is open and nothing is being deleted.
+    pub fn is_empty(&self) -> bool {
+        self.opens.is_empty() && self.nodes.is_empty() && self.links.is_empty()
+    }
+
+    pub(super) fn stream_of(&self, open: OpenId) -> Option<&Stream> {
+        let entry = self.opens.get(&open)?;
+        self.nodes.get(&entry.node)?.stream(entry.stream.as_deref())
+    }
+
+    pub(super) fn stream_of_mut(&mut self, open: OpenId) -> Option<&mut Stream> {
+        let entry = self.opens.get(&open)?;
+        let node = self.nodes.get_mut(&entry.node)?;
+        let at = node.stream_at(entry.stream.as_deref())?;
+        node.streams.get_mut(at)
+    }
+}
+
+impl Node {
+    pub fn stream_at(&self, name: Option<&str>) -> Option<usize> {
+        self.streams.iter().position(|s| match (&s.name, name) {
+            (None, None) => true,
+            (Some(a), Some(b)) => expression::same_name(a, b),
+            _ => false,
+        })
+    }
+
+    pub fn stream(&self, name: Option<&str>) -> Option<&Stream> {
+        self.stream_at(name).map(|at| &self.streams[at])
+    }
+}
+
+impl Link {
+    pub fn is_delete_pending(&self) -> bool {
+        self.delete.is_some() || self.deleting
+    }
+}
