@@ -2,7 +2,15 @@
 //! service (MS-WKST), as much as clients need to list shares. Everything is answered from a [`Context`];
 //! nothing blocks.
 
+mod association;
+mod ndr;
+mod pdu;
 mod pipe;
+mod srvsvc;
+#[cfg(test)]
+mod tests;
+mod win32;
+mod wkssvc;
 
 pub use pipe::Pipe;
 
@@ -18,7 +26,7 @@ pub struct Context {
     pub domain: String,
     /// Every share, IPC$ among them, in the order to be listed; what the user may not know of left out.
     pub shares: Vec<ShareEntry>,
-    /// Sees local paths (levels 2 and 502).
+    /// Sees local paths and security descriptors (levels 2, 502, 503, 1501); others see none.
     pub administrator: bool,
     /// Users logged on, for levels that count them.
     pub users: u32,

@@ -3,6 +3,8 @@
 mod acl;
 mod descriptor;
 mod sid;
+#[cfg(test)]
+mod tests;
 
 pub use acl::{Ace, AceBody, AceFlags, AceType, Acl};
 pub use descriptor::{Control, SecurityDescriptor, SecurityInformation};

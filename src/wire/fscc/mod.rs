@@ -17,6 +17,8 @@ pub mod notify;
 pub mod reparse;
 pub mod set_info;
 pub mod streams;
+#[cfg(test)]
+mod tests;
 
 pub use classes::{FileInfoClass, FsInfoClass, InfoType};
 pub use dir_info::{DirEntry, DirWriter};
