@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
 ///
 /// Unpaired surrogates are an error.
 pub fn decode_utf16(bytes: &[u8], what: &'static str) -> Result<String> {
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return Err(DecodeError::new(what));
     }
     let units = bytes.chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]]));
