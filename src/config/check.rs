@@ -197,7 +197,9 @@ impl Check<'_> {
                 self.told(first, "name")
             );
             self.error(part, "name", message);
-        } else if inside(&share.path, &other.path) || inside(&other.path, &share.path) {
+        } else if share.path != other.path
+            && (inside(&share.path, &other.path) || inside(&other.path, &share.path))
+        {
             let message = format!(
                 "shares \"{}\" and \"{}\" have files in common; clients of one do not see the locks and share modes of the other",
                 other.name, share.name

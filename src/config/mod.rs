@@ -8,10 +8,12 @@ mod man;
 mod problem;
 mod read;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use flags::Overrides;
-pub use man::manual;
+pub use man::{example, manual};
 pub use problem::{Problem, Problems, Severity, Spot, nearest};
 pub use read::Host;
 pub use settings::{
@@ -41,5 +43,6 @@ pub fn parse(file: Option<(&Path, &str)>, overrides: &Overrides, host: &Host) ->
         let message = "nothing to share: add a [[share]] section, or give --share NAME=PATH";
         problems.push(Severity::Error, spot, message);
     }
+    problems.sort();
     (settings, problems)
 }

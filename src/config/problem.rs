@@ -68,6 +68,14 @@ impl Problems {
         self.0.push(Problem { severity, spot, message: message.into() });
     }
 
+    /// Puts those of a file into the order of the file, before all others.
+    pub(super) fn sort(&mut self) {
+        self.0.sort_by_key(|problem| match problem.spot {
+            Spot::File { line, column, .. } => (line, column),
+            _ => (usize::MAX, 0),
+        });
+    }
+
     /// Whether the server must not start.
     pub fn any_error(&self) -> bool {
         self.0.iter().any(|problem| problem.severity == Severity::Error)

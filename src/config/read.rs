@@ -12,6 +12,8 @@ use super::problem::{Problems, Severity, Source, Spot, nearest};
 use super::settings::{Kerberos, Place, Server, Settings, Share};
 use super::values::{self, Fault, Read, Value};
 
+const SHARE_IS_A_LIST: &str = "each share is one of a list: write [[share]], with two brackets";
+
 /// What the defaults depend on.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -66,11 +68,15 @@ pub fn read(source: Source<'_>, host: &Host, problems: &mut Problems) -> (Settin
     let mut spots = Spots::default();
     let (document, faults) = DeTable::parse_recoverable(source.text);
     for fault in faults {
-        let spot = match fault.span() {
-            Some(span) => source.spot(span.start),
-            None => Spot::WholeFile(source.path.to_path_buf()),
+        let at = fault.span().map(|span| span.start);
+        let single_bracket =
+            at.is_some_and(|at| source.text[..at].ends_with('[') && source.text[at..].starts_with("share]"));
+        let message = match single_bracket {
+            true => SHARE_IS_A_LIST.to_owned(),
+            false => fault.message().replace('\n', "; "),
         };
-        problems.push(Severity::Error, spot, fault.message().replace('\n', "; "));
+        let spot = at.map_or_else(|| Spot::WholeFile(source.path.to_path_buf()), |at| source.spot(at));
+        problems.push(Severity::Error, spot, message);
     }
     if problems.any_error() {
         return (defaults(host), spots);
@@ -167,10 +173,7 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let DeValue::Array(array) = value.get_ref() else {
-            self.error(
-                value.span(),
-                "each share is one of a list: write [[share]], with two brackets".to_owned(),
-            );
+            self.error(value.span(), SHARE_IS_A_LIST.to_owned());
             return Vec::new();
         };
         let mut shares = Vec::new();
