@@ -52,8 +52,8 @@ pub enum Kind {
     /// `Change::path` is now called `to`, and all beneath it with it.
     Renamed {
         to: RelPath,
-        /// Another object had that name and lost it.
-        replaced: bool,
+        /// Another object had that name and lost it: what it was called (it may differ from `to` in case).
+        replaced: Option<RelPath>,
     },
     Modified(Facets),
     Stream {
@@ -88,7 +88,7 @@ impl Change {
         Change::new(Kind::Removed, path, directory)
     }
 
-    pub fn renamed(from: RelPath, to: RelPath, directory: bool, replaced: bool) -> Change {
+    pub fn renamed(from: RelPath, to: RelPath, directory: bool, replaced: Option<RelPath>) -> Change {
         Change::new(Kind::Renamed { to, replaced }, from, directory)
     }
 
@@ -130,7 +130,10 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
             if change.path == *to {
                 return Effects::new();
             }
-            let mut effects = if *replaced { removed(tree, to, change.directory) } else { Effects::new() };
+            let mut effects = match replaced {
+                Some(old) => removed(tree, old, change.directory),
+                None => Effects::new(),
+            };
             tree.move_paths(&change.path, to);
             let (old, new) = if change.path.parent() == to.parent() {
                 (NotifyAction::RENAMED_OLD_NAME, NotifyAction::RENAMED_NEW_NAME)

@@ -60,10 +60,12 @@ pub mod expression;
 
 mod delete;
 mod effect;
+mod index;
 mod lock;
 mod locks;
 mod notify;
 mod path;
+mod query;
 mod rename;
 mod share;
 mod tree;
@@ -73,8 +75,9 @@ pub use effect::{Effect, Effects, Notified, NotifyAction, NotifyEvent, WaiterId}
 pub use lock::{LockAsk, LockRange, LockSequence, Locking};
 pub use notify::{Filter, NotifyAsk, Notifying};
 pub use path::RelPath;
+pub use query::OpenView;
 pub use rename::{RenameAsk, Renaming, Target};
-pub use tree::{Closed, OpenAsk, OpenView, Opening, Owner, Tree};
+pub use tree::{Closed, OpenAsk, Opening, Owner, Tree};
 
 /// A point in monotonic time: since the start of the server. The rules never read a clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

@@ -55,6 +55,9 @@ pub enum Notifying {
     Refused(NtStatus),
 }
 
+/// More than this is not kept between requests, however large the buffer.
+const KEPT: usize = 64 * 1024;
+
 /// The watch of one open directory.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -139,7 +142,7 @@ impl Tree {
                 none.insert(Box::new(Watch {
                     filter: ask.filter,
                     recursive: ask.recursive,
-                    limit: ask.buffer,
+                    limit: ask.buffer.min(KEPT),
                     events: Vec::new(),
                     size: 0,
                     lost: false,

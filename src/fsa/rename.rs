@@ -1,11 +1,14 @@
 //! May this be renamed, or linked, to there (MS-FSA 2.1.5.15.11, 2.1.5.15.6)?
 
+use super::change::Change;
 use super::{RelPath, Tree};
 use crate::types::{AccessMask, NodeKey, NtStatus, OpenId, ShareAccess};
 
 /// What stands at the target name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
+    /// In the case in which it is on disk.
+    pub path: RelPath,
     pub node: NodeKey,
     pub directory: bool,
     /// FILE_ATTRIBUTE_READONLY is set.
@@ -24,19 +27,27 @@ pub struct RenameAsk {
     pub posix: bool,
     /// FILE_RENAME_IGNORE_READONLY_ATTRIBUTE
     pub ignore_readonly: bool,
-    /// What is found at `to`, in whichever case it is written on disk. The file itself, if only the case changes.
+    /// What is found under that name, whatever its case. The file itself, if only the case changes.
     pub target: Option<Target>,
 }
 
-/// Leave to rename. Once done on disk, report [`super::change::Change::renamed`] (or `created`, for a link).
+/// Leave to rename. Once done on disk, report [`Renaming::change`] (for a link, [`Change::created`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Renaming {
     pub from: RelPath,
     pub to: RelPath,
     pub directory: bool,
     pub node: NodeKey,
-    /// The target is another file and is replaced.
-    pub replaces: Option<NodeKey>,
+    /// Another file has that name and loses it. If it is written in another case, removing it is the caller's.
+    pub replaces: Option<Target>,
+}
+
+impl Renaming {
+    /// To be reported once it is done.
+    pub fn change(&self) -> Change {
+        let replaced = self.replaces.as_ref().map(|t| t.path.clone());
+        Change::renamed(self.from.clone(), self.to.clone(), self.directory, replaced).of(self.node)
+    }
 }
 
 impl Tree {
@@ -67,7 +78,7 @@ impl Tree {
             return Err(NtStatus::INVALID_PARAMETER);
         }
         self.check_target_directory(&ask.to)?;
-        let target = ask.target.filter(|t| t.node != entry.node);
+        let target = ask.target.as_ref().filter(|t| t.node != entry.node);
         if let Some(target) = target {
             self.check_target(ask, target, entry.directory)?;
         }
@@ -76,7 +87,7 @@ impl Tree {
             to: ask.to.clone(),
             directory: entry.directory,
             node: entry.node,
-            replaces: target.map(|t| t.node),
+            replaces: target.cloned(),
         })
     }
 
@@ -98,7 +109,7 @@ impl Tree {
         }
     }
 
-    fn check_target(&self, ask: &RenameAsk, target: Target, directory: bool) -> Result<(), NtStatus> {
+    fn check_target(&self, ask: &RenameAsk, target: &Target, directory: bool) -> Result<(), NtStatus> {
         if !ask.replace {
             return Err(NtStatus::OBJECT_NAME_COLLISION);
         }
@@ -106,13 +117,9 @@ impl Tree {
             return Err(NtStatus::ACCESS_DENIED);
         }
         let Some(node) = self.nodes.get(&target.node) else { return Ok(()) };
-        let here = |no: &usize| {
-            let link = &self.links[*no];
-            !link.gone && link.path.as_bytes().eq_ignore_ascii_case(ask.to.as_bytes())
-        };
-        let going = node.links.iter().filter(|no| here(no)).any(|&no| self.links[no].is_delete_pending());
-        let shared = node.streams.iter().all(|s| s.share.all_share_delete());
-        if going || !node.opens.is_empty() && !(ask.posix && shared) {
+        let going = node.links.iter().any(|&no| self.links[no].is_delete_pending());
+        let may_stay_open = ask.posix && node.streams.iter().all(|s| s.share.all_share_delete());
+        if going || !(node.opens.is_empty() || may_stay_open) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         Ok(())

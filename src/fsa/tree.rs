@@ -1,7 +1,6 @@
 //! The state: opens, nodes, links and the index of open paths; open and close (MS-FSA 2.1.5.1, 2.1.5.5).
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
 
 use slab::Slab;
 use smallvec::SmallVec;
@@ -173,25 +172,6 @@ pub struct Closed {
     pub effects: Effects,
 }
 
-/// One open, for `smbgate status` and for the curious.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OpenView {
-    pub open: OpenId,
-    pub node: NodeKey,
-    pub directory: bool,
-    pub path: RelPath,
-    pub stream: Option<String>,
-    pub access: AccessMask,
-    pub share: ShareAccess,
-    pub owner: Owner,
-    pub delete_on_close: bool,
-    /// FileStandardInformation.DeletePending
-    pub delete_pending: bool,
-    /// Byte-range locks held.
-    pub locks: usize,
-    pub watches: bool,
-}
-
 impl Default for Tree {
     fn default() -> Self {
         Tree::new()
@@ -227,25 +207,6 @@ impl Tree {
         }
         self.register(ask);
         Opening::Granted(Effects::new())
-    }
-
-    /// Brings the index in line with what the caller found on disk: changes that nobody told us of.
-    fn reconcile(&mut self, ask: &OpenAsk) {
-        match self.paths.get(&ask.path) {
-            Some(&no) if self.links[no].node == ask.node => return,
-            Some(&no) => self.detach(no),
-            None => {}
-        }
-        let Some(node) = self.nodes.get(&ask.node) else { return };
-        if ask.directory || ask.links == 1 {
-            // One name only: if it is known by another, it was renamed.
-            let here =
-                node.links.iter().copied().find(|&no| !self.links[no].gone && !self.links[no].deleting);
-            if let Some(no) = here {
-                let from = self.links[no].path.clone();
-                self.move_paths(&from, &ask.path);
-            }
-        }
     }
 
     fn admits(&self, ask: &OpenAsk) -> Result<(), NtStatus> {
@@ -390,136 +351,6 @@ impl Tree {
             Some(Waiting::Notify(open)) => self.cancel_notify(open, waiter),
             None => Effects::new(),
         }
-    }
-
-    // ---- the index of paths ----
-
-    /// The link has left the namespace.
-    pub(super) fn detach(&mut self, no: LinkNo) {
-        let link = &mut self.links[no];
-        if !link.gone {
-            link.gone = true;
-            self.paths.remove(&link.path);
-        }
-    }
-
-    /// Links at `path` and beneath it.
-    pub(super) fn links_from(&self, path: &RelPath) -> Vec<LinkNo> {
-        let here = self.paths.get(path).copied();
-        here.into_iter().chain(self.links_beneath(path)).collect()
-    }
-
-    /// Links strictly beneath a directory, by a range of the index.
-    pub(super) fn links_beneath(&self, dir: &RelPath) -> impl Iterator<Item = LinkNo> {
-        let (from, to) = if dir.is_root() {
-            (Bound::Excluded(RelPath::root()), Bound::Unbounded)
-        } else {
-            let bound = |end: u8| {
-                let mut bytes = dir.as_bytes().to_vec();
-                bytes.push(end);
-                RelPath::bound(bytes)
-            };
-            (Bound::Included(bound(b'/')), Bound::Excluded(bound(b'/' + 1)))
-        };
-        self.paths.range((from, to)).map(|(_, &no)| no)
-    }
-
-    /// Everything at or beneath `from` is now called `to`; what was open at `to` is gone from the namespace.
-    pub(super) fn move_paths(&mut self, from: &RelPath, to: &RelPath) {
-        if from == to {
-            return;
-        }
-        let moving = self.links_from(from);
-        let moves: Vec<(LinkNo, RelPath)> = moving
-            .into_iter()
-            .filter_map(|no| self.links[no].path.moved(from, to).map(|path| (no, path)))
-            .collect();
-        for (no, _) in &moves {
-            self.paths.remove(&self.links[*no].path);
-        }
-        for no in self.links_from(to) {
-            self.detach(no);
-        }
-        for (no, path) in moves {
-            self.links[no].path = path.clone();
-            self.paths.insert(path, no);
-        }
-    }
-
-    // ---- questions ----
-
-    /// Where it is now, renames followed; where it was last, if it is gone.
-    pub fn path_of(&self, open: OpenId) -> Option<RelPath> {
-        self.opens.get(&open).map(|e| self.links[e.link].path.clone())
-    }
-
-    pub fn node_of(&self, open: OpenId) -> Option<NodeKey> {
-        self.opens.get(&open).map(|e| e.node)
-    }
-
-    /// The name it was opened by has left the namespace.
-    pub fn is_gone(&self, open: OpenId) -> bool {
-        self.opens.get(&open).is_some_and(|e| self.links[e.link].gone)
-    }
-
-    /// FileStandardInformation.DeletePending
-    pub fn is_delete_pending(&self, open: OpenId) -> bool {
-        let Some(entry) = self.opens.get(&open) else { return false };
-        self.links[entry.link].is_delete_pending()
-            || self.stream_of(open).is_some_and(|s| s.deleted || s.deleting)
-    }
-
-    /// Closing this open would mark it for deletion.
-    pub fn deletes_on_close(&self, open: OpenId) -> bool {
-        self.opens.get(&open).is_some_and(|e| e.delete_on_close)
-    }
-
-    /// Opens of a node, oldest first.
-    pub fn opens_of(&self, node: NodeKey) -> &[OpenId] {
-        self.nodes.get(&node).map_or(&[], |n| &n.opens)
-    }
-
-    /// Somebody else, or the same by another open, has the same node open.
-    pub fn has_other_opens(&self, open: OpenId) -> bool {
-        self.node_of(open).is_some_and(|node| self.opens_of(node).iter().any(|o| *o != open))
-    }
-
-    /// Something is open strictly beneath this directory.
-    pub fn has_open_descendants(&self, dir: &RelPath) -> bool {
-        self.links_beneath(dir).any(|no| self.links[no].opens > 0)
-    }
-
-    pub fn view(&self, open: OpenId) -> Option<OpenView> {
-        let e = self.opens.get(&open)?;
-        Some(OpenView {
-            open,
-            node: e.node,
-            directory: e.directory,
-            path: self.links[e.link].path.clone(),
-            stream: e.stream.as_deref().map(str::to_owned),
-            access: e.access,
-            share: e.share,
-            owner: e.owner,
-            delete_on_close: e.delete_on_close,
-            delete_pending: self.is_delete_pending(open),
-            locks: self.stream_of(open).map_or(0, |s| s.locks.held_by(open)),
-            watches: e.watch.is_some(),
-        })
-    }
-
-    /// Every open, in no order.
-    pub fn views(&self) -> impl Iterator<Item = OpenView> + '_ {
-        self.opens.keys().filter_map(|open| self.view(*open))
-    }
-
-    /// Number of opens.
-    pub fn len(&self) -> usize {
-        self.opens.len()
-    }
-
-    /// Nothing is open and nothing is being deleted.
-    pub fn is_empty(&self) -> bool {
-        self.opens.is_empty() && self.nodes.is_empty() && self.links.is_empty()
     }
 
     pub(super) fn stream_of(&self, open: OpenId) -> Option<&Stream> {
