@@ -3,23 +3,10 @@
 use super::codec::{Reader, Result, Writer};
 use crate::types::FileId;
 
+pub use super::dtyp::SecurityInformation;
 pub use super::fscc::InfoType;
 
 bitflags::bitflags! {
-    /// AdditionalInformation of QUERY_INFO and SET_INFO when InfoType is SECURITY.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-    pub struct SecurityInformation: u32 {
-        const OWNER = 0x0000_0001;
-        const GROUP = 0x0000_0002;
-        const DACL = 0x0000_0004;
-        const SACL = 0x0000_0008;
-        const LABEL = 0x0000_0010;
-        const ATTRIBUTE = 0x0000_0020;
-        const SCOPE = 0x0000_0040;
-        const BACKUP = 0x0001_0000;
-        const _ = !0;
-    }
-
     /// MS-SMB2 2.2.37 Flags, for extended attributes.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
     pub struct QueryInfoFlags: u32 {

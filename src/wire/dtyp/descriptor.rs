@@ -25,7 +25,8 @@ bitflags::bitflags! {
         const SELF_RELATIVE = 0x8000;
     }
 
-    /// MS-DTYP 2.4.7: the parts of a descriptor that a query or set is about.
+    /// MS-DTYP 2.4.7: the parts of a descriptor that a query or set is about; AdditionalInformation of
+    /// QUERY_INFO and SET_INFO when InfoType is SECURITY.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
     pub struct SecurityInformation: u32 {
         const OWNER = 0x0000_0001;
