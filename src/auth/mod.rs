@@ -2,16 +2,23 @@
 //!
 //! `Acceptor` is one attempt to log on. Everything in it is sync and holds no I/O but the lookup in `UserDb`.
 
+mod acceptor;
 pub mod client;
+mod der;
 mod identity;
+mod mechanism;
+mod ntlm;
 mod policy;
+mod smbpasswd;
 mod spnego;
+#[cfg(test)]
+mod tests;
 pub mod throttle;
 pub mod users;
 
+pub use acceptor::{Acceptor, negotiate_token};
 pub use identity::Identity;
 pub use policy::{NtHash, Policy, UserDb, UserRecord};
-pub use spnego::{Acceptor, negotiate_token};
 
 use crate::crypto::SessionKey;
 use crate::types::NtStatus;

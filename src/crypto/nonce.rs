@@ -19,6 +19,7 @@ impl Default for NonceSource {
 }
 
 impl NonceSource {
+    /// A source for a fresh key.
     pub fn new() -> NonceSource {
         let mut salt = [0; 3];
         // Uniqueness comes from the counter; the salt only guards against a key that is used twice.

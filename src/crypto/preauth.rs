@@ -13,6 +13,7 @@ impl Default for PreauthHash {
 }
 
 impl PreauthHash {
+    /// 64 zeros.
     pub const fn new() -> PreauthHash {
         PreauthHash([0; 64])
     }
@@ -30,6 +31,7 @@ impl PreauthHash {
         self.0.copy_from_slice(&hash.finalize());
     }
 
+    /// The hash so far.
     pub fn as_bytes(&self) -> &[u8; 64] {
         &self.0
     }

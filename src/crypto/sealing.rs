@@ -23,6 +23,7 @@ impl Cipher {
         }
     }
 
+    /// CipherId.
     pub const fn to_wire(self) -> u16 {
         match self {
             Cipher::Aes128Ccm => 1,
@@ -58,6 +59,7 @@ impl SealingKey {
         SealingKey { cipher, aead: backend::Aead::new(cipher, key) }
     }
 
+    /// The cipher it is for.
     pub fn cipher(&self) -> Cipher {
         self.cipher
     }

@@ -15,6 +15,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
+    /// None: unknown.
     pub const fn from_wire(id: u16) -> Option<SigningAlgorithm> {
         match id {
             0 => Some(SigningAlgorithm::HmacSha256),
@@ -24,6 +25,7 @@ impl SigningAlgorithm {
         }
     }
 
+    /// SigningAlgorithmId.
     pub const fn to_wire(self) -> u16 {
         match self {
             SigningAlgorithm::HmacSha256 => 0,
@@ -56,6 +58,7 @@ enum Mac {
 const SIGNATURE: std::ops::Range<usize> = 48..64;
 
 impl SigningKey {
+    /// Computes the key schedule.
     pub fn new(algorithm: SigningAlgorithm, key: &[u8; 16]) -> SigningKey {
         let mac = match algorithm {
             SigningAlgorithm::HmacSha256 => {
@@ -67,6 +70,7 @@ impl SigningKey {
         SigningKey { mac }
     }
 
+    /// The algorithm it is for.
     pub fn algorithm(&self) -> SigningAlgorithm {
         match self.mac {
             Mac::Hmac(_) => SigningAlgorithm::HmacSha256,
