@@ -191,7 +191,7 @@ class Smbd(Server):
             guest ok = no
             create mask = 0777
             directory mask = 0777
-            vfs objects = acl_xattr streams_xattr
+            vfs objects = {self.settings.get("vfs", "acl_xattr streams_xattr")}
             store dos attributes = yes
             ea support = yes
             server smb encrypt = {self.ENCRYPTION[keys.get("encryption", "offered")]}

@@ -1,0 +1,174 @@
+//! A server of one's own for a test: the built binary on a loopback address, in a temporary directory.
+//!
+//! ```text
+//! let server = Server::start("signing = \"offered\"", &[("share", "")]);
+//! let mut c = server.client();
+//! ```
+
+#![allow(dead_code, reason = "no one test uses all of it")]
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// The user of every test: there is a Unix account of that name everywhere, so root need not make one.
+pub const USER: &str = "nobody";
+pub const PASSWORD: &str = "correct horse";
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub directory: TempDir,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a server with more keys for `[server]`, and shares with more keys for each. A share without a
+    /// `path` key gets a directory of its name that everybody may write to.
+    pub fn start(keys: &str, shares: &[(&str, &str)]) -> Server {
+        let directory =
+            tempfile::Builder::new().prefix("smbgate-proto-").tempdir_in("/var/tmp").expect("a directory");
+        open_to_all(directory.path());
+        let address = address();
+        let state = directory.path().join("state");
+        let mut config = format!(
+            "[server]\nname = \"testserver\"\nlisten = [\"{address}\"]\nstate_dir = {state:?}\n{keys}\n"
+        );
+        for (name, keys) in shares {
+            let path = directory.path().join(name);
+            config += &format!("\n[[share]]\nname = {name:?}\n{keys}\n");
+            if !keys.contains("path =") {
+                fs::create_dir(&path).expect("the share's directory");
+                open_to_all(&path);
+                config += &format!("path = {path:?}\n");
+            }
+        }
+        fs::create_dir(&state).expect("the state directory");
+        fs::write(directory.path().join("smbgate.toml"), config).expect("the configuration");
+        add_user(directory.path(), USER, PASSWORD);
+        let child = run(directory.path());
+        Server { address, directory, child }
+    }
+
+    /// With signing as the client wants it, and one share of the name `share`.
+    pub fn plain() -> Server {
+        Server::start("signing = \"offered\"", &[("share", "")])
+    }
+
+    pub fn path(&self, share: &str) -> PathBuf {
+        self.directory.path().join(share)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("the server runs");
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("statm") * 4096
+    }
+
+    /// Ends it as a service manager does, and waits.
+    pub fn stop(&mut self) {
+        // Gone already: nothing to end.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let end = Instant::now() + Duration::from_secs(20);
+        while !matches!(self.child.try_wait(), Ok(Some(_))) {
+            if Instant::now() > end {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                panic!("the server did not stop on SIGTERM:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            eprintln!("--- the server's log\n{}", self.log());
+        } else {
+            self.stop();
+            assert!(!self.log().contains("panicked at"), "the server panicked:\n{}", self.log());
+        }
+    }
+}
+
+/// An address no other test process has: all of 127.0.0.0/8 is loopback, and process ids differ.
+fn address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(4450);
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    SocketAddr::from(([127, a.max(1), b, c], NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn open_to_all(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("permissions");
+}
+
+fn smbgate(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smbgate"));
+    command.current_dir(directory).env_remove("NOTIFY_SOCKET");
+    command
+}
+
+fn add_user(directory: &Path, name: &str, password: &str) {
+    let mut child = smbgate(directory)
+        .args(["user", "add", name, "--password-stdin", "--config", "smbgate.toml"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("smbgate user add");
+    child.stdin.take().expect("a pipe").write_all(format!("{password}\n").as_bytes()).expect("the password");
+    assert!(child.wait().expect("smbgate user add").success(), "smbgate user add {name}");
+}
+
+/// Starts it and waits for READY=1 on its notification socket.
+fn run(directory: &Path) -> Child {
+    let socket = UnixDatagram::bind(directory.join("notify")).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time limit");
+    let log = fs::File::create(directory.join("log")).expect("a log");
+    let mut child = smbgate(directory)
+        .args(["serve", "--config", "smbgate.toml"])
+        .env("NOTIFY_SOCKET", directory.join("notify"))
+        .env("SMBGATE_LOG", std::env::var("SMBGATE_LOG").unwrap_or_else(|_| "debug".to_owned()))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("smbgate serve");
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut message = [0; 4096];
+    loop {
+        if let Ok(n) = socket.recv(&mut message) {
+            if message[..n].split(|&b| b == b'\n').any(|line| line == b"READY=1") {
+                return child;
+            }
+        }
+        let ended = child.try_wait().expect("the server's state");
+        if ended.is_some() || Instant::now() > end {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!(
+                "the server did not come up:\n{}",
+                fs::read_to_string(directory.join("log")).unwrap_or_default()
+            );
+        }
+    }
+}

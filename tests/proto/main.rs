@@ -1,0 +1,36 @@
+//! Scripted protocol tests: what a raw client sends, byte for byte, and what has to come back. Each test has a server
+//! of its own.
+
+mod client;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod before_logon;
+mod cancel;
+mod compound;
+mod credits;
+mod logon;
+mod negotiate;
+mod sealing;
+mod signing;
+mod transfer;
+mod validate;
+
+use client::{Client, Offer};
+use common::{PASSWORD, Server, USER};
+
+impl Server {
+    /// Connected, and nothing more.
+    fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Logged on, connected to `share`.
+    fn client(&self) -> Client {
+        self.client_with(&Offer::default())
+    }
+
+    fn client_with(&self, offer: &Offer) -> Client {
+        Client::ready(self.address, offer, USER, PASSWORD, "share")
+    }
+}
