@@ -193,8 +193,9 @@ impl Tree {
                 Effects::new()
             } else {
                 // Somebody else may stand at the path already: only this link goes.
-                self.detach(no);
-                change::report_removed(self, &path, directory)
+                let mut effects = self.detach(no);
+                effects.extend(change::report_removed(self, &path, directory));
+                effects
             }
         };
         self.forget_unused(node, no);
