@@ -311,6 +311,15 @@ impl Tree {
         Closed { last_of_node, deletion, effects }
     }
 
+    /// Takes an open back that was granted but came to nothing (the data could not be opened, the session is gone):
+    /// a close that never was, so that delete-on-close does not count.
+    pub fn abandon(&mut self, open: OpenId, now: Moment) -> Closed {
+        if let Some(entry) = self.opens.get_mut(&open) {
+            entry.delete_on_close = false;
+        }
+        self.close(open, false, now)
+    }
+
     /// Drops what nothing refers to any more.
     pub(super) fn forget_unused(&mut self, key: NodeKey, link: LinkNo) {
         let Some(node) = self.nodes.get_mut(&key) else { return };
