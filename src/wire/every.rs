@@ -109,10 +109,10 @@ pub const MESSAGES: &[Decoder] = messages![
 /// What is not a message body. The input is the structure itself.
 pub const PARTS: &[Decoder] = &[
     ("frame", |bytes| {
-        if let Some(&first) = bytes.first_chunk() {
-            if let Ok(len) = frame::decode(first) {
-                assert_eq!(frame::encode(len), first);
-            }
+        if let Some(&first) = bytes.first_chunk()
+            && let Ok(len) = frame::decode(first)
+        {
+            assert_eq!(frame::encode(len), first);
         }
         frame::Kind::of(bytes);
     }),

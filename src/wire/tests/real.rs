@@ -204,10 +204,10 @@ fn ioctl_payloads_decode() {
                 SrvCopychunkCopy::decode(request.input).unwrap();
             }
             seen.push(request.ctl_code);
-        } else if let Ok(answer) = IoctlResponse::decode(&mut body(e)) {
-            if answer.ctl_code == CtlCode::QUERY_NETWORK_INTERFACE_INFO {
-                NetworkInterfaceInfo::decode_list(answer.output).unwrap();
-            }
+        } else if let Ok(answer) = IoctlResponse::decode(&mut body(e))
+            && answer.ctl_code == CtlCode::QUERY_NETWORK_INTERFACE_INFO
+        {
+            NetworkInterfaceInfo::decode_list(answer.output).unwrap();
         }
     }
     assert!(seen.contains(&CtlCode::SRV_COPYCHUNK), "{seen:?}");
