@@ -105,6 +105,12 @@ impl Count {
 }
 
 fn main() {
+    // A connection that fails ends all of them, wherever the others wait.
+    let shown = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        shown(info);
+        std::process::exit(1);
+    }));
     let args = Args::parse();
     if args.op == ops::Name::Idle {
         return idle(&args);

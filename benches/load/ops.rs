@@ -47,7 +47,10 @@ pub trait Load {
 pub fn start(name: Name, c: &mut Client, index: usize, depth: usize) -> Box<dyn Load> {
     let random = Random(0x9E37_79B9_7F4A_7C15 ^ (index as u64 + 1));
     let mut transfer = |write: bool, random: Option<Random>, size: u32| -> Box<dyn Load> {
-        let file = c.make(&format!("big{index}")).expect("open");
+        let access = AccessMask::FILE_READ | AccessMask::FILE_WRITE;
+        let name = format!("big{index}");
+        let open = create(&name, access, CreateDisposition::OPEN, CreateOptions::NON_DIRECTORY_FILE);
+        let file = c.create(&open).expect("open").file_id;
         Box::new(Transfer { file, write, random, size, next: 0, data: vec![0x5A; size as usize] })
     };
     match name {

@@ -32,10 +32,17 @@ impl Default for Offer {
                 | Capabilities::LARGE_MTU
                 | Capabilities::ENCRYPTION
                 | Capabilities::DIRECTORY_LEASING,
-            client_guid: Guid(*b"smbgate's client"),
+            client_guid: random_guid(),
             more: Vec::new(),
         }
     }
+}
+
+/// A client of its own: servers may tie connections of one ClientGuid together (smbd gives them one process).
+fn random_guid() -> Guid {
+    let mut guid = [0; 16];
+    getrandom::fill(&mut guid).expect("random bytes");
+    Guid(guid)
 }
 
 impl Offer {
