@@ -7,9 +7,9 @@
 //!   daemon     start order, stop order, reload, control socket, status
 //!   server     accept, dispatch table, compound chain, pending/cancel, effects to the wire
 //!   cmd        one file per SMB2 command
+//!   session    sessions, trees, opens, shares and their workers
+//!   conn       one connection: reader, writer, credits, requests under way
 //!   rpc        named pipes: srvsvc, wkssvc
-//!   conn       one connection: reader, writer, credits, transforms
-//!   session    sessions, trees, opens
 //!   posix      the exported path
 //!   fsa        the rules of MS-FSA: (state, event, now) -> effects
 //!   config     TOML settings; the user database
@@ -42,11 +42,11 @@ pub mod fsa;
 
 pub mod posix;
 
-pub mod session;
+pub mod rpc;
 
 pub mod conn;
 
-pub mod rpc;
+pub mod session;
 
 pub mod cmd;
 

@@ -29,21 +29,6 @@ pub const DEFAULT_PATH: &str = "/etc/smbgate/smbgate.toml";
 /// Reads settings from the text of a file (`None`: no file) and the flags that add to it.
 /// The settings are fit to act on only if `problems` holds no error.
 pub fn parse(file: Option<(&Path, &str)>, overrides: &Overrides, host: &Host) -> (Settings, Problems) {
-    let (settings, mut problems) = parse_for_tools(file, overrides, host);
-    if !problems.any_error() && settings.shares.is_empty() {
-        let spot = file.map_or(Spot::Nowhere, |(path, _)| Spot::WholeFile(path.to_path_buf()));
-        let message = "nothing to share: add a [[share]] section, or give --share NAME=PATH";
-        problems.push(Severity::Error, spot, message);
-    }
-    (settings, problems)
-}
-
-/// As [`parse`], for those who share nothing: that there is no share is no fault.
-pub fn parse_for_tools(
-    file: Option<(&Path, &str)>,
-    overrides: &Overrides,
-    host: &Host,
-) -> (Settings, Problems) {
     let mut problems = Problems::default();
     let (mut settings, mut spots) = match file {
         Some((path, text)) => read::read(problem::Source { path, text }, host, &mut problems),
@@ -52,6 +37,11 @@ pub fn parse_for_tools(
     flags::apply(overrides, &mut settings, &mut spots, &mut problems);
     if !problems.any_error() {
         check::cross(&settings, &spots, &mut problems);
+    }
+    if !problems.any_error() && settings.shares.is_empty() {
+        let spot = file.map_or(Spot::Nowhere, |(path, _)| Spot::WholeFile(path.to_path_buf()));
+        let message = "nothing to share: add a [[share]] section, or give --share NAME=PATH";
+        problems.push(Severity::Error, spot, message);
     }
     problems.sort();
     (settings, problems)

@@ -1,1 +1,120 @@
-//! (under construction)
+//! One connection: framing, buffers, credits, and what is under way on it.
+//!
+//! ```text
+//!   socket -> reader (frames) -> [server: unseal, verify, dispatch] -> writer -> socket
+//!                                       |
+//!                                    flights: requests that a worker has, or that wait
+//! ```
+
+pub mod credits;
+pub mod flight;
+pub mod pool;
+pub mod reader;
+pub mod writer;
+
+use crate::crypto::{Cipher, PreauthHash, SigningAlgorithm};
+use crate::types::{ConnId, Dialect, Guid};
+use crate::wire::negotiate::{Capabilities, SecurityMode};
+use credits::Window;
+use flight::Flights;
+use parking_lot::Mutex;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use writer::{Outgoing, Writer};
+
+/// What NEGOTIATE settled (MS-SMB2 3.3.1.7). Fixed for the life of the connection.
+#[derive(Clone, Debug)]
+pub struct Negotiated {
+    pub dialect: Dialect,
+    pub client_guid: Guid,
+    pub client_capabilities: Capabilities,
+    pub client_security_mode: SecurityMode,
+    /// As they were on the wire, for FSCTL_VALIDATE_NEGOTIATE_INFO.
+    pub client_dialects: Vec<Dialect>,
+    pub server_capabilities: Capabilities,
+    pub server_security_mode: SecurityMode,
+    pub signing: SigningAlgorithm,
+    pub cipher: Option<Cipher>,
+    /// The connection's preauthentication hash after NEGOTIATE (3.1.1 only).
+    pub preauth: Option<PreauthHash>,
+}
+
+/// One TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub id: ConnId,
+    pub peer: SocketAddr,
+    /// The address that the client reached us at.
+    pub local: SocketAddr,
+    pub since: Instant,
+    pub stream: TcpStream,
+    pub writer: Writer,
+    pub negotiated: OnceLock<Negotiated>,
+    /// SMB1 NEGOTIATE was answered with the wildcard dialect: a second one, in SMB2, is to come.
+    pub multi_protocol: AtomicBool,
+    /// A session was set up here: from now on the limits of known clients hold.
+    pub authenticated: AtomicBool,
+    pub window: Mutex<Window>,
+    pub flights: Flights,
+    ending: Notify,
+    ended: AtomicBool,
+    bye: OnceLock<String>,
+}
+
+impl Connection {
+    pub fn new(id: ConnId, stream: TcpStream) -> std::io::Result<Connection> {
+        stream.set_nodelay(true)?;
+        Ok(Connection {
+            id,
+            peer: stream.peer_addr()?,
+            local: stream.local_addr()?,
+            since: Instant::now(),
+            stream,
+            writer: Writer::default(),
+            negotiated: OnceLock::new(),
+            multi_protocol: AtomicBool::new(false),
+            authenticated: AtomicBool::new(false),
+            window: Mutex::default(),
+            flights: Flights::default(),
+            ending: Notify::new(),
+            ended: AtomicBool::new(false),
+            bye: OnceLock::new(),
+        })
+    }
+
+    /// The dialect, once negotiated.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.negotiated.get().map(|n| n.dialect)
+    }
+
+    pub fn send(&self, messages: impl IntoIterator<Item = Outgoing>) {
+        self.writer.send(&self.stream, messages);
+    }
+
+    /// Ends the connection; the first reason is the one that is told.
+    pub fn end(&self, why: impl Into<String>) {
+        let _ = self.bye.set(why.into());
+        self.ended.store(true, Ordering::Release);
+        self.writer.close();
+        self.ending.notify_one();
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub fn reason(&self) -> Option<&str> {
+        self.bye.get().map(String::as_str)
+    }
+
+    /// Returns when [`Connection::end`] was called.
+    pub async fn ended(&self) {
+        if !self.is_ended() {
+            self.ending.notified().await;
+        }
+    }
+}

@@ -1,1 +1,167 @@
-//! (under construction)
+//! The server: accepts connections, runs their requests, and says what it holds.
+//!
+//! ```text
+//!   accept -> receive (one task a connection) -> chain -> dispatch -> cmd::*
+//!                                                  '-> workers of the export
+//! ```
+
+mod chain;
+pub mod dispatch;
+mod receive;
+pub mod status;
+
+use crate::auth::UserDb;
+use crate::cmd::gate::{Gate, Parts};
+use crate::config::Settings;
+use crate::conn::Connection;
+use crate::posix;
+use crate::types::{FileId, SessionId};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// A request that has run this long is told to the client as STATUS_PENDING.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How often that is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long an orderly stop waits for requests under way.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What [`Server::new`] needs.
+pub struct Setup {
+    pub settings: Arc<Settings>,
+    pub users: Arc<dyn UserDb>,
+    /// Where DOS attributes live when a file system has no xattrs.
+    pub side: Arc<dyn posix::SideStore>,
+    /// What the process had before it was set to 0.
+    pub umask: u32,
+}
+
+pub struct Server {
+    gate: Arc<Gate>,
+    listening: Mutex<Vec<String>>,
+    stopping: Notify,
+}
+
+impl Server {
+    /// Must be called within the tokio runtime that will serve.
+    pub fn new(setup: Setup) -> std::io::Result<Arc<Server>> {
+        let gate = Arc::new(Gate::new(Parts {
+            settings: setup.settings,
+            users: setup.users,
+            side: setup.side,
+            umask: setup.umask,
+            runtime: tokio::runtime::Handle::current(),
+        })?);
+        tokio::spawn(relieve(Arc::clone(&gate)));
+        tokio::spawn(hurry(Arc::clone(&gate)));
+        Ok(Arc::new(Server { gate, listening: Mutex::default(), stopping: Notify::new() }))
+    }
+
+    /// Takes connections until [`Server::stop`].
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        if let Ok(address) = listener.local_addr() {
+            self.listening.lock().push(address.to_string());
+        }
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stopping.notified() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => self.take(stream),
+                Err(e) => {
+                    // Out of descriptors, mostly: those that are there must end first.
+                    log::error!("a connection cannot be accepted: {e}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream) {
+        let most = self.gate.live().settings.server.max_connections;
+        if self.gate.conn_count() >= most {
+            log::warn!("a connection was refused: there are {most} already (max_connections)");
+            return;
+        }
+        match Connection::new(self.gate.new_conn_id(), stream) {
+            Ok(conn) => {
+                let conn = Arc::new(conn);
+                self.gate.add_conn(&conn);
+                let writer = Arc::clone(&conn);
+                tokio::spawn(async move { writer.writer.run(&writer.stream).await });
+                tokio::spawn(receive::run(Arc::clone(&self.gate), conn));
+            }
+            Err(e) => log::debug!("a connection was gone before it began: {e}"),
+        }
+    }
+
+    /// Puts new settings in force without dropping a connection. May look up accounts: blocks.
+    pub fn reload(&self, settings: Arc<Settings>) {
+        self.gate.reload(settings);
+    }
+
+    /// Takes no more connections, lets requests under way finish for a while, and closes what is open.
+    pub async fn stop(&self) {
+        self.stopping.notify_waiters();
+        for conn in self.gate.conns() {
+            conn.end("the server stops");
+        }
+        let until = Instant::now() + STOP;
+        while self.gate.conn_count() > 0 || !self.gate.opens.is_empty() {
+            if Instant::now() >= until {
+                log::warn!("{} opens were still closing at the end", self.gate.opens.len());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        while self.gate.busy() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends a session; false: there is none.
+    pub fn close_session(&self, id: u64) -> bool {
+        let Some(session) = self.gate.sessions.get(SessionId(id)) else { return false };
+        crate::cmd::logoff::end_session(&self.gate, &session);
+        true
+    }
+
+    /// Closes an open under its client; false: there is none.
+    pub fn close_open(&self, id: u64) -> bool {
+        let id = FileId { persistent: id, volatile: id };
+        let Some(open) = self.gate.opens.get(id) else { return false };
+        let Some(session) = self.gate.sessions.get(open.session) else { return false };
+        crate::cmd::close::close(&self.gate, &session, &open);
+        true
+    }
+}
+
+/// Puts more workers to work where jobs wait for stuck ones.
+async fn relieve(gate: Arc<Gate>) {
+    loop {
+        gate.watchdog.notified().await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+            if !gate.relieve(Instant::now()) {
+                break;
+            }
+        }
+    }
+}
+
+/// Tells clients of requests that take long.
+async fn hurry(gate: Arc<Gate>) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        let now = Instant::now();
+        for conn in gate.conns() {
+            conn.flights.hurry(now, PATIENCE);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! CLOSE (MS-SMB2 3.3.5.10), onto MS-FSA 2.1.5.5.
+
+use super::{Ctx, Gate, Handled, Reply};
+use crate::fsa::{Deletion, Effect};
+use crate::session::{Disk, Open, OpenKind, Session, workers};
+use crate::types::NtStatus;
+use crate::wire::close::{CloseFlags, CloseRequest, CloseResponse};
+use crate::wire::codec::Reader;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
+    let request = CloseRequest::decode(&mut body)?;
+    let open = ctx.open(request.file_id)?;
+    let mut answer = CloseResponse::default();
+    if request.flags.contains(CloseFlags::POSTQUERY_ATTRIB)
+        && let (OpenKind::File(file), Some(disk)) = (&open.kind, open.share().disk())
+        && let Ok(stat) = disk.area.export().and_then(|export| export.stat(&file.object))
+    {
+        answer = CloseResponse {
+            flags: CloseFlags::POSTQUERY_ATTRIB,
+            creation_time: stat.created,
+            last_access_time: stat.accessed,
+            last_write_time: stat.written,
+            change_time: stat.changed,
+            allocation_size: stat.allocation,
+            end_of_file: stat.size,
+            file_attributes: stat.attributes,
+        };
+    }
+    let session = Arc::clone(ctx.session()?);
+    if !take(ctx.gate, &session, &open) {
+        return Err(NtStatus::FILE_CLOSED.into());
+    }
+    if let Some(disk) = open.share().disk() {
+        let effects = end(disk, &open);
+        ctx.effects.extend(effects);
+    }
+    answer.encode(&mut reply.body());
+    Ok(NtStatus::SUCCESS)
+}
+
+/// Closes an open from anywhere without blocking. The rules let go of it at once; what touches the disk (a
+/// delete on close, the descriptor itself) is done by the export's workers.
+pub fn close(gate: &Arc<Gate>, session: &Session, open: &Arc<Open>) {
+    if !take(gate, session, open) {
+        return;
+    }
+    let Some(disk) = open.share().disk() else { return };
+    if workers::on_worker() || disk.area.rules.lock().deletes_on_close(open.open_id()) {
+        let (gate, held) = (Arc::clone(gate), Arc::clone(open));
+        let work = move || {
+            let open = held;
+            let Some(disk) = open.share().disk() else { return };
+            match crate::sys::creds::assume(&super::creds(&open.tree.identity)) {
+                Ok(_guard) => super::effects::carry_out(&gate, end(disk, &open)),
+                Err(e) => log::error!("share {}: cannot act as its user: {e}", open.share().name),
+            }
+        };
+        if workers::on_worker() {
+            work();
+        } else if disk.area.workers.submit(Box::new(work)).is_err() {
+            log::error!("share {}: overloaded; a delete on close was not carried out", open.share().name);
+        }
+        return;
+    }
+    let closed = disk.area.rules.lock().close(open.open_id(), false, disk.area.now());
+    super::effects::carry_out(gate, closed.effects);
+    if let Some(deletion) = closed.deletion {
+        let (gate, open) = (Arc::clone(gate), Arc::clone(open));
+        let area = Arc::clone(&disk.area);
+        let _ = area.workers.submit(Box::new(move || {
+            if let Some(disk) = open.share().disk()
+                && let Ok(_guard) = crate::sys::creds::assume(&super::creds(&open.tree.identity))
+            {
+                super::effects::carry_out(&gate, delete(disk, &open, deletion));
+            }
+        }));
+    }
+}
+
+/// The rules let go of the open, and what was to be deleted is. Blocks.
+fn end(disk: &Disk, open: &Open) -> Vec<Effect> {
+    let area = &disk.area;
+    let OpenKind::File(file) = &open.kind else { return Vec::new() };
+    let mut rules = area.rules.lock();
+    let empty = if file.directory && rules.deletes_on_close(open.open_id()) {
+        drop(rules);
+        let empty = area.export().and_then(|e| e.is_empty(&file.object)).unwrap_or(false);
+        rules = area.rules.lock();
+        empty
+    } else {
+        true
+    };
+    let mut closed = rules.close(open.open_id(), empty, area.now());
+    drop(rules);
+    if let Some(deletion) = closed.deletion.take() {
+        closed.effects.extend(delete(disk, open, deletion));
+    }
+    closed.effects
+}
+
+/// Carries a deletion out and says so.
+fn delete(disk: &Disk, open: &Open, deletion: Deletion) -> Vec<Effect> {
+    let area = &disk.area;
+    let OpenKind::File(file) = &open.kind else { return Vec::new() };
+    let path = super::create::disk_path(deletion.path());
+    // The last open may be of another name, but never of another object.
+    let done = match area.export().and_then(|export| export.remove(&file.object, &path)) {
+        Ok(()) | Err(NtStatus::OBJECT_NAME_NOT_FOUND) => true,
+        Err(status) => {
+            log::info!(
+                "share {}: {} was to be deleted on close and stays: {status}",
+                open.share().name,
+                deletion.path()
+            );
+            false
+        }
+    };
+    area.rules.lock().deleted(deletion, done, area.now())
+}
+
+/// Out of the tables. True: by this caller, who must see it through.
+fn take(gate: &Gate, session: &Session, open: &Open) -> bool {
+    if !open.claim_close() {
+        return false;
+    }
+    gate.opens.remove(open.id);
+    session.remove_open(open.id);
+    open.share().opens.fetch_sub(1, Ordering::Relaxed);
+    true
+}

@@ -1,0 +1,378 @@
+//! CREATE (MS-SMB2 3.3.5.9), onto MS-FSA 2.1.5.1.
+//!
+//! ```text
+//!   check the request -> look up -> found:   type, attributes, access -> rules (share modes) -> open -> overwrite
+//!                                -> missing: create on disk -> rules -> tell the change
+//!                     -> enter the tables -> contexts -> answer
+//! ```
+//!
+//! The kernel checks permission when the object is opened, as the user; the rules are asked after that and
+//! before anything is changed, so a refusal leaves nothing behind.
+
+mod check;
+mod contexts;
+mod pipe;
+
+use super::{Ctx, Fail, Handled, Reply, close};
+use crate::fsa::{OpenAsk, Opening, Owner, RelPath, change};
+use crate::posix::{self, DataAccess, Kind, Last, Lookup, Missing, NewFile, Object, SmbPath, Stat};
+use crate::session::open::Held;
+use crate::session::{Disk, FileOpen, Open, OpenKind};
+use crate::types::{AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, OpenId};
+use crate::wire::codec::Reader;
+use crate::wire::create::{CreateAction, CreateRequest, CreateResponse, CreateResponseFlags};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a name may be taken by somebody else between look-up and creation.
+const RACES: usize = 8;
+
+pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
+    let request = CreateRequest::decode(&mut body)?;
+    check::request(&request)?;
+    let tree = Arc::clone(ctx.tree()?);
+    let Some(disk) = tree.share.disk() else { return pipe::open(ctx, &request, reply) };
+    let contexts = contexts::Asked::read(&request.create_contexts)?;
+    let path = SmbPath::parse(&request.name)?;
+    if path.stream().is_some() {
+        // No FILE_NAMED_STREAMS: such a name is no name here (MS-FSA 2.1.5.1).
+        return Err(NtStatus::OBJECT_NAME_INVALID.into());
+    }
+    let export = disk.area.export()?;
+    let opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
+    let done = opening.run()?;
+    finish(ctx, &request, &contexts, done, reply)
+}
+
+/// A CREATE on its way.
+struct Create<'a, 'c, 'm> {
+    ctx: &'a mut Ctx<'c>,
+    request: &'a CreateRequest<'m>,
+    disk: &'a Disk,
+    export: &'a posix::Export,
+    path: &'a SmbPath,
+    asked: &'a contexts::Asked,
+}
+
+/// An object that is open and registered with the rules.
+struct Done {
+    id: FileId,
+    object: Object,
+    stat: Stat,
+    path: RelPath,
+    access: AccessMask,
+    action: CreateAction,
+}
+
+impl Create<'_, '_, '_> {
+    fn run(mut self) -> Result<Done, Fail> {
+        let reparse = self.request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
+        let last = if reparse { Last::Keep } else { Last::Follow };
+        for _ in 0..RACES {
+            match self.export.lookup(self.path, last)? {
+                Lookup::Found(found) => return self.existing(found),
+                Lookup::Missing(missing) => match self.new_file(&missing) {
+                    // Somebody was first: now it exists.
+                    Err(Fail::Status(NtStatus::OBJECT_NAME_COLLISION))
+                        if self.request.create_disposition != CreateDisposition::CREATE => {}
+                    other => return other,
+                },
+            }
+        }
+        Err(NtStatus::OBJECT_NAME_COLLISION.into())
+    }
+
+    /// What the client wants to do, generic bits mapped. MAXIMUM_ALLOWED stays in.
+    fn wanted(&self) -> AccessMask {
+        self.request.desired_access.map_generic()
+    }
+
+    fn existing(&mut self, found: posix::Found) -> Result<Done, Fail> {
+        let posix::Found { mut object, stat, path } = found;
+        let options = self.request.create_options;
+        let directory = stat.kind == Kind::Directory;
+        check::kind(&stat, options, self.request.create_disposition)?;
+        let overwrites = matches!(
+            self.request.create_disposition,
+            CreateDisposition::SUPERSEDE | CreateDisposition::OVERWRITE | CreateDisposition::OVERWRITE_IF
+        );
+        if overwrites {
+            check::overwrite(stat.attributes, self.request.file_attributes)?;
+        }
+        let access = self.grant(&object, &path, &stat, overwrites)?;
+
+        let data = DataAccess {
+            read: access.intersects(AccessMask::READ_DATA | AccessMask::EXECUTE)
+                || (directory && access.contains(AccessMask::LIST_DIRECTORY)),
+            write: !directory
+                && (overwrites || access.intersects(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)),
+        };
+        let plain = matches!(stat.kind, Kind::File | Kind::Directory);
+        if plain && (data.read || data.write) {
+            self.open_data(&mut object, data, access, directory)?;
+        }
+
+        let id = self.ctx.gate.opens.new_id();
+        let ask = self.ask(id, &stat, path.clone(), access, overwrites);
+        self.register(ask)?;
+        let done = |object, stat, action| Done { id, object, stat, path: fsa_path(&path), access, action };
+        if !overwrites {
+            return Ok(done(object, stat, CreateAction::OPENED));
+        }
+        let supersede = self.request.create_disposition == CreateDisposition::SUPERSEDE;
+        match self.export.overwrite(&object, self.how(), supersede) {
+            Ok(stat) => {
+                let changed = change::Change::modified(
+                    fsa_path(&path),
+                    false,
+                    change::Facets::WRITTEN | change::Facets::ATTRIBUTES,
+                );
+                self.tell(changed.by(OpenId(id.volatile)).of(stat.key));
+                let action = if supersede { CreateAction::SUPERSEDED } else { CreateAction::OVERWRITTEN };
+                Ok(done(object, stat, action))
+            }
+            Err(status) => {
+                self.unregister(id);
+                Err(status.into())
+            }
+        }
+    }
+
+    /// Opens for data, as the kernel allows. With MAXIMUM_ALLOWED or EXECUTE alone, data that cannot be had is
+    /// simply not had.
+    fn open_data(
+        &self,
+        object: &mut Object,
+        data: DataAccess,
+        access: AccessMask,
+        directory: bool,
+    ) -> Result<(), NtStatus> {
+        match self.export.open_data(object, data) {
+            Err(NtStatus::ACCESS_DENIED)
+                if !access.contains(AccessMask::READ_DATA) && !data.write && !directory =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn new_file(&mut self, missing: &Missing) -> Result<Done, Fail> {
+        match self.request.create_disposition {
+            CreateDisposition::OPEN | CreateDisposition::OVERWRITE => {
+                return Err(NtStatus::OBJECT_NAME_NOT_FOUND.into());
+            }
+            _ => {}
+        }
+        if !self.ctx.tree()?.maximal_access.contains(AccessMask::ADD_FILE) {
+            return Err(NtStatus::ACCESS_DENIED.into());
+        }
+        let how = self.how();
+        if how.attributes.contains(FileAttributes::READONLY)
+            && self.request.create_options.contains(CreateOptions::DELETE_ON_CLOSE)
+        {
+            return Err(NtStatus::CANNOT_DELETE.into());
+        }
+        self.disk.area.rules.lock().may_create(&fsa_path(&missing.path))?;
+        let made = self.export.create(missing, how)?;
+        let wanted = self.wanted();
+        let access = if wanted.contains(AccessMask::MAXIMUM_ALLOWED) {
+            AccessMask::FILE_ALL | (wanted & !AccessMask::MAXIMUM_ALLOWED)
+        } else {
+            wanted
+        };
+        let id = self.ctx.gate.opens.new_id();
+        let ask = self.ask(id, &made.stat, made.path.clone(), access, false);
+        if let Err(status) = self.register(ask) {
+            let _ = self.export.remove(&made.object, &made.path);
+            return Err(status.into());
+        }
+        let mut stat = made.stat;
+        if let Some(size) = self.asked.allocation_size.filter(|_| !how.directory) {
+            if let Err(status) = made.object.set_allocation(size) {
+                self.unregister(id);
+                let _ = self.export.remove(&made.object, &made.path);
+                return Err(status.into());
+            }
+            stat = self.export.stat(&made.object)?;
+        }
+        let path = fsa_path(&made.path);
+        self.tell(change::Change::created(path.clone(), how.directory).by(OpenId(id.volatile)).of(stat.key));
+        Ok(Done { id, object: made.object, stat, path, access, action: CreateAction::CREATED })
+    }
+
+    fn how(&self) -> NewFile {
+        NewFile {
+            directory: self.request.create_options.contains(CreateOptions::DIRECTORY_FILE),
+            attributes: self.request.file_attributes,
+        }
+    }
+
+    /// The granted access, or ACCESS_DENIED. Data access is left to the kernel, which decides at the open; only
+    /// what no open shows is asked for.
+    fn grant(
+        &self,
+        object: &Object,
+        path: &posix::RelPath,
+        stat: &Stat,
+        overwrites: bool,
+    ) -> Result<AccessMask, NtStatus> {
+        let wanted = self.wanted();
+        let share_allows = self.ctx.tree()?.maximal_access;
+        let readonly = stat.attributes.contains(FileAttributes::READONLY) && stat.kind != Kind::Directory;
+        let writes = AccessMask::WRITE_DATA | AccessMask::APPEND_DATA;
+        if overwrites && (readonly || !share_allows.contains(AccessMask::WRITE_DATA)) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        if wanted.contains(AccessMask::MAXIMUM_ALLOWED) {
+            let mut most = self.export.granted(object, path, AccessMask::FILE_ALL)? & share_allows;
+            if readonly {
+                most &= !writes;
+            }
+            let rest = wanted & !AccessMask::MAXIMUM_ALLOWED;
+            return if most.contains(rest) { Ok(most) } else { Err(NtStatus::ACCESS_DENIED) };
+        }
+        if !share_allows.contains(wanted) || (readonly && wanted.intersects(writes)) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        let shown_by_open = AccessMask::READ_DATA
+            | writes
+            | AccessMask::READ_ATTRIBUTES
+            | AccessMask::READ_CONTROL
+            | AccessMask::READ_EA
+            | AccessMask::SYNCHRONIZE;
+        let shown_by_open =
+            if stat.kind == Kind::Directory { shown_by_open & !writes } else { shown_by_open };
+        let asked = wanted & !shown_by_open;
+        if !asked.is_empty() && !self.export.granted(object, path, asked)?.contains(asked) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        Ok(wanted)
+    }
+
+    fn ask(
+        &self,
+        id: FileId,
+        stat: &Stat,
+        path: posix::RelPath,
+        access: AccessMask,
+        overwrites: bool,
+    ) -> OpenAsk {
+        let implied = match (overwrites, self.request.create_disposition) {
+            (false, _) => AccessMask::empty(),
+            (true, CreateDisposition::SUPERSEDE) => AccessMask::DELETE,
+            (true, _) => AccessMask::WRITE_DATA,
+        };
+        OpenAsk {
+            directory: stat.kind == Kind::Directory,
+            links: stat.nlink,
+            access,
+            implied,
+            share: self.request.share_access,
+            delete_on_close: self.request.create_options.contains(CreateOptions::DELETE_ON_CLOSE),
+            readonly: stat.attributes.contains(FileAttributes::READONLY),
+            owner: Owner {
+                client: self.ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
+                session: self.ctx.session.as_ref().map(|s| s.id).unwrap_or_default(),
+            },
+            ..OpenAsk::new(OpenId(id.volatile), stat.key, fsa_path(&path))
+        }
+    }
+
+    fn register(&mut self, ask: OpenAsk) -> Result<(), NtStatus> {
+        let area = &self.disk.area;
+        match area.rules.lock().open(ask, area.now()) {
+            Opening::Granted(effects) => {
+                self.ctx.effects.extend(effects);
+                Ok(())
+            }
+            Opening::Wait(_) => Err(NtStatus::SHARING_VIOLATION),
+            Opening::Refused(status) => Err(status),
+        }
+    }
+
+    fn unregister(&mut self, id: FileId) {
+        let area = &self.disk.area;
+        let closed = area.rules.lock().close(OpenId(id.volatile), true, area.now());
+        self.ctx.effects.extend(closed.effects);
+        if let Some(deletion) = closed.deletion {
+            // It was to be deleted on close, but was never opened: it stays.
+            let effects = area.rules.lock().deleted(deletion, false, area.now());
+            self.ctx.effects.extend(effects);
+        }
+    }
+
+    fn tell(&mut self, change: change::Change) {
+        let area = &self.disk.area;
+        let effects = change::apply(&mut area.rules.lock(), &change, area.now());
+        self.ctx.effects.extend(effects);
+    }
+}
+
+/// Enters the open into the tables and answers.
+fn finish(
+    ctx: &mut Ctx<'_>,
+    request: &CreateRequest<'_>,
+    asked: &contexts::Asked,
+    done: Done,
+    reply: &mut Reply,
+) -> Handled {
+    let tree = Arc::clone(ctx.tree()?);
+    let disk = tree.disk()?;
+    let session = Arc::clone(ctx.session()?);
+    let answers = contexts::answer(asked, disk, &done)?;
+    let Done { id, object, stat, access, action, .. } = done;
+    let directory = stat.kind == Kind::Directory;
+    let open = Arc::new(Open::new(
+        id,
+        session.id,
+        session.who().map(|w| w.user.clone()).unwrap_or_default(),
+        Arc::clone(&tree),
+        OpenKind::File(FileOpen {
+            object: Held::new(object, Arc::clone(&disk.area)),
+            key: stat.key,
+            directory,
+            access,
+            options: request.create_options,
+            listing: Mutex::new(None),
+            position: AtomicU64::new(0),
+            mode: AtomicU64::new(0),
+        }),
+    ));
+    tree.share.opens.fetch_add(1, Ordering::Relaxed);
+    ctx.gate.opens.add(Arc::clone(&open));
+    ctx.file = Some(id);
+    if !session.add_open(&open) {
+        close::close(ctx.gate, &session, &open);
+        return Err(NtStatus::USER_SESSION_DELETED.into());
+    }
+    let mut flags = CreateResponseFlags::empty();
+    flags.set(CreateResponseFlags::REPARSEPOINT, stat.kind == Kind::Symlink);
+    CreateResponse {
+        oplock_level: crate::types::OplockLevel::NONE,
+        flags,
+        create_action: action,
+        creation_time: stat.created,
+        last_access_time: stat.accessed,
+        last_write_time: stat.written,
+        change_time: stat.changed,
+        allocation_size: stat.allocation,
+        end_of_file: stat.size,
+        file_attributes: stat.attributes,
+        file_id: id,
+        create_contexts: answers,
+    }
+    .encode(&mut reply.body());
+    Ok(NtStatus::SUCCESS)
+}
+
+/// The rules' form of a path on disk.
+pub fn fsa_path(path: &posix::RelPath) -> RelPath {
+    RelPath::new(path.as_bytes())
+}
+
+/// The disk's form of a path of the rules.
+pub fn disk_path(path: &RelPath) -> posix::RelPath {
+    posix::RelPath::root().join(path.as_bytes())
+}

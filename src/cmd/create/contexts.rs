@@ -1,0 +1,56 @@
+//! Create contexts (MS-SMB2 2.2.13.2): those that are acted on. The others are ignored, as 3.3.5.9 says of
+//! unknown ones; a lease or a durable handle is then simply not granted.
+
+use super::Done;
+use crate::session::Disk;
+use crate::types::{AccessMask, NtStatus};
+use crate::wire::create_context::{
+    AllocationSize, CreateContext, CreateContexts, MaximalAccessResponse, QueryOnDiskIdResponse, find, name,
+};
+
+/// What the client asks for beside the open itself.
+pub struct Asked {
+    pub maximal_access: bool,
+    pub on_disk_id: bool,
+    pub allocation_size: Option<u64>,
+}
+
+impl Asked {
+    pub fn read(contexts: &[CreateContext<'_>]) -> Result<Asked, NtStatus> {
+        if find(contexts, name::TIMEWARP_TOKEN).is_some_and(|stamp| stamp.iter().any(|&b| b != 0)) {
+            // No previous versions are kept.
+            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+        }
+        if find(contexts, name::EA_BUFFER).is_some_and(|eas| !eas.is_empty()) {
+            return Err(NtStatus::EAS_NOT_SUPPORTED);
+        }
+        let allocation_size = match find(contexts, name::ALLOCATION_SIZE) {
+            Some(data) => Some(AllocationSize::decode(data)?.allocation_size),
+            None => None,
+        };
+        Ok(Asked {
+            maximal_access: find(contexts, name::QUERY_MAXIMAL_ACCESS).is_some(),
+            on_disk_id: find(contexts, name::QUERY_ON_DISK_ID).is_some(),
+            allocation_size,
+        })
+    }
+}
+
+pub fn answer(asked: &Asked, disk: &Disk, done: &Done) -> Result<CreateContexts<'static>, NtStatus> {
+    let mut out = CreateContexts::new();
+    if asked.maximal_access {
+        let export = disk.area.export()?;
+        let path = super::disk_path(&done.path);
+        let (query_status, maximal_access) = match export.granted(&done.object, &path, AccessMask::FILE_ALL) {
+            Ok(access) => (NtStatus::SUCCESS, access),
+            Err(status) => (status, AccessMask::empty()),
+        };
+        out.push(MaximalAccessResponse { query_status, maximal_access }.to_context());
+    }
+    if asked.on_disk_id {
+        out.push(
+            QueryOnDiskIdResponse { file_id: done.stat.key.ino, volume_id: done.stat.key.dev }.to_context(),
+        );
+    }
+    Ok(out)
+}

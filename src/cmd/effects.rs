@@ -1,0 +1,53 @@
+//! What the rules want done is done here: waiting requests are answered. Never under a lock of the rules.
+
+use super::Gate;
+use crate::conn::flight::Answer;
+use crate::fsa::{Effect, Notified, NotifyEvent};
+use crate::types::NtStatus;
+use crate::wire::change_notify::ChangeNotifyResponse;
+use crate::wire::codec::Writer;
+use crate::wire::fscc::notify::{NotifyAction, NotifyWriter};
+use crate::wire::header;
+use crate::wire::lock::LockResponse;
+
+pub fn carry_out(gate: &Gate, effects: Vec<Effect>) {
+    for effect in effects {
+        match effect {
+            Effect::Lock { waiter, status } => {
+                let body = if status.is_error() { Vec::new() } else { body(|w| LockResponse.encode(w)) };
+                gate.answer(waiter.0, Answer { status, body });
+            }
+            Effect::Notify { waiter, answer } => gate.answer(waiter.0, notified(&answer)),
+        }
+    }
+}
+
+/// The answer to a CHANGE_NOTIFY.
+pub fn notified(answer: &Notified) -> Answer {
+    let (status, list) = match answer {
+        Notified::Events(events) => (NtStatus::SUCCESS, encode(events)),
+        Notified::Status(status) => (*status, Vec::new()),
+    };
+    if status.is_error() {
+        return Answer { status, body: Vec::new() };
+    }
+    Answer { status, body: body(|w| ChangeNotifyResponse { buffer: &list }.encode(w)) }
+}
+
+fn encode(events: &[NotifyEvent]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut w = Writer::new(&mut out);
+    let mut list = NotifyWriter::new(&mut w, usize::MAX);
+    for event in events {
+        // The rules have counted: it fits.
+        let _ = list.push(NotifyAction(event.action.0), &event.name);
+    }
+    out
+}
+
+/// A body as it stands behind its header.
+fn body(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    let mut bytes = vec![0; header::LEN];
+    write(&mut Writer::from_base(&mut bytes, 0));
+    bytes.split_off(header::LEN)
+}

@@ -1,0 +1,281 @@
+//! What the whole server shares: the tables, the settings in force, the shares.
+
+use crate::auth::{self, Identity, UserDb, throttle::Throttle};
+use crate::config::{Encryption, Settings, Signing};
+use crate::conn::Connection;
+use crate::conn::flight::{Answer, Flight};
+use crate::posix;
+use crate::session::{ActsAs, Area, Disk, Opens, Sessions, Share, ShareKind, Workers};
+use crate::types::{ConnId, FileTime, Guid};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime};
+
+/// What a reload replaces.
+#[derive(Clone)]
+pub struct Live {
+    pub settings: Arc<Settings>,
+    /// By lower-case name.
+    pub shares: HashMap<String, Arc<Share>>,
+    pub auth: Arc<auth::Policy>,
+}
+
+pub struct Gate {
+    pub guid: Guid,
+    pub started: Instant,
+    pub started_at: FileTime,
+    live: RwLock<Arc<Live>>,
+    pub users: Arc<dyn UserDb>,
+    pub sessions: Sessions,
+    pub opens: Opens,
+    conns: RwLock<HashMap<ConnId, Arc<Connection>>>,
+    next_conn: AtomicU64,
+    /// Requests that wait for an effect, by the id of their flight.
+    waiting: Mutex<HashMap<u64, Arc<Flight>>>,
+    /// Account look-ups and authentication.
+    pub logons: Workers,
+    pub throttle: Mutex<Throttle>,
+    areas: Mutex<HashMap<PathBuf, Weak<Area>>>,
+    /// Where DOS attributes live when a file system has no xattrs.
+    side: Arc<dyn posix::SideStore>,
+    umask: u32,
+    pub watchdog: Arc<tokio::sync::Notify>,
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// What [`Gate::new`] needs.
+pub struct Parts {
+    pub settings: Arc<Settings>,
+    pub users: Arc<dyn UserDb>,
+    pub side: Arc<dyn posix::SideStore>,
+    pub umask: u32,
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Gate {
+    pub fn new(parts: Parts) -> std::io::Result<Gate> {
+        let mut guid = [0; 16];
+        getrandom::fill(&mut guid).map_err(|e| std::io::Error::other(e.to_string()))?;
+        let watchdog = Arc::new(tokio::sync::Notify::new());
+        let gate = Gate {
+            guid: Guid(guid),
+            started: Instant::now(),
+            started_at: now(),
+            live: RwLock::new(Arc::new(Live {
+                auth: Arc::new(auth_policy(&parts.settings, &parts.users)),
+                settings: Arc::clone(&parts.settings),
+                shares: HashMap::new(),
+            })),
+            users: parts.users,
+            sessions: Sessions::default(),
+            opens: Opens::default(),
+            conns: RwLock::default(),
+            next_conn: AtomicU64::new(1),
+            waiting: Mutex::default(),
+            logons: Workers::new("logon", 8, 1024, Arc::clone(&watchdog)),
+            throttle: Mutex::new(Throttle::new()),
+            areas: Mutex::default(),
+            side: parts.side,
+            umask: parts.umask,
+            watchdog,
+            runtime: parts.runtime,
+        };
+        gate.reload(parts.settings);
+        Ok(gate)
+    }
+
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read())
+    }
+
+    /// Puts new settings in force. Sessions and opens stay; a share that is gone takes no new connects.
+    pub fn reload(&self, settings: Arc<Settings>) {
+        let old = self.live();
+        let mut shares = HashMap::new();
+        let ipc = old.shares.get("ipc$").cloned().unwrap_or_else(|| {
+            Arc::new(Share { name: "IPC$".into(), kind: ShareKind::Pipes, opens: AtomicUsize::new(0) })
+        });
+        shares.insert("ipc$".into(), ipc);
+        for wanted in &settings.shares {
+            let key = wanted.name.to_lowercase();
+            let kept =
+                old.shares.get(&key).filter(|s| s.disk().is_some_and(|d| d.settings == *wanted)).cloned();
+            let share = kept.unwrap_or_else(|| {
+                Arc::new(Share {
+                    name: wanted.name.clone(),
+                    opens: AtomicUsize::new(0),
+                    kind: ShareKind::Disk(Box::new(Disk {
+                        area: self.area(wanted),
+                        acts_as: wanted
+                            .owner
+                            .as_ref()
+                            .map_or(ActsAs::User, |o| owner_identity(&wanted.name, o)),
+                        settings: wanted.clone(),
+                    })),
+                })
+            });
+            shares.insert(key, share);
+        }
+        let auth = Arc::new(auth_policy(&settings, &self.users));
+        *self.live.write() = Arc::new(Live { settings, shares, auth });
+    }
+
+    /// The area of a share's path. Two shares of one path and policy have one, so that share modes, locks and
+    /// notifications hold across them.
+    fn area(&self, share: &crate::config::Share) -> Arc<Area> {
+        let policy = posix::Policy {
+            symlinks: match share.symlinks {
+                crate::config::Symlinks::Inside => posix::Symlinks::Inside,
+                crate::config::Symlinks::Never => posix::Symlinks::Never,
+                crate::config::Symlinks::Outside => posix::Symlinks::Outside,
+            },
+            file_mode: share.file_mode,
+            dir_mode: share.dir_mode,
+            umask: self.umask,
+            side: Arc::clone(&self.side),
+        };
+        let fresh = || {
+            Arc::new(Area::new(share.path.clone(), policy.clone(), &share.name, Arc::clone(&self.watchdog)))
+        };
+        let mut areas = self.areas.lock();
+        areas.retain(|_, area| area.strong_count() > 0);
+        if let Some(area) = areas.get(&share.path).and_then(Weak::upgrade) {
+            if area.same_policy(&policy) {
+                return area;
+            }
+            return fresh();
+        }
+        let area = fresh();
+        areas.insert(share.path.clone(), Arc::downgrade(&area));
+        area
+    }
+
+    pub fn share(&self, name: &str) -> Option<Arc<Share>> {
+        self.live.read().shares.get(&name.to_lowercase()).cloned()
+    }
+
+    pub fn new_conn_id(&self) -> ConnId {
+        ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub fn add_conn(&self, conn: &Arc<Connection>) {
+        self.conns.write().insert(conn.id, Arc::clone(conn));
+    }
+
+    pub fn remove_conn(&self, id: ConnId) {
+        let mut conns = self.conns.write();
+        conns.remove(&id);
+        if conns.capacity() > 64 && conns.len() < conns.capacity() / 4 {
+            conns.shrink_to_fit();
+        }
+    }
+
+    pub fn conn(&self, id: ConnId) -> Option<Arc<Connection>> {
+        self.conns.read().get(&id).cloned()
+    }
+
+    pub fn conns(&self) -> Vec<Arc<Connection>> {
+        self.conns.read().values().cloned().collect()
+    }
+
+    pub fn conn_count(&self) -> usize {
+        self.conns.read().len()
+    }
+
+    /// A request is going to wait under its flight's id.
+    pub fn wait(&self, flight: &Arc<Flight>) {
+        self.waiting.lock().insert(flight.id, Arc::clone(flight));
+    }
+
+    /// The wait is over, or there was none.
+    pub fn answer(&self, waiter: u64, answer: Answer) {
+        let flight = self.waiting.lock().remove(&waiter);
+        if let Some(flight) = flight {
+            flight.resume(answer);
+        }
+    }
+
+    pub fn stop_waiting(&self, waiter: u64) {
+        self.waiting.lock().remove(&waiter);
+    }
+}
+
+impl Gate {
+    fn pools(&self) -> Vec<Workers> {
+        let mut out = vec![self.logons.clone()];
+        let live = self.live();
+        for share in live.shares.values() {
+            out.extend(share.disk().map(|disk| disk.area.workers.clone()));
+        }
+        // Of shares that a reload has taken away, too.
+        out.extend(self.areas.lock().values().filter_map(Weak::upgrade).map(|area| area.workers.clone()));
+        out
+    }
+
+    /// See [`Workers::relieve`]. False: nothing waits anywhere.
+    pub fn relieve(&self, now: Instant) -> bool {
+        self.pools().iter().filter(|pool| pool.relieve(now)).count() > 0
+    }
+
+    /// Some worker has something to do.
+    pub fn busy(&self) -> bool {
+        self.pools().iter().any(|pool| pool.load().busy > 0 || pool.load().queued > 0)
+    }
+}
+
+/// The wall clock as the wire has it.
+pub fn now() -> FileTime {
+    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(d) => FileTime::from_unix(d.as_secs() as i64, d.subsec_nanos()),
+        Err(_) => FileTime::from_unix(0, 0),
+    }
+}
+
+fn auth_policy(settings: &Settings, users: &Arc<dyn UserDb>) -> auth::Policy {
+    let guests = settings.shares.iter().any(|s| s.guest_access().is_some());
+    let mut policy = auth::Policy::new(&settings.server.name, Arc::clone(users));
+    policy.guest = guests;
+    policy.anonymous = guests;
+    policy
+}
+
+fn owner_identity(share: &str, owner: &crate::config::Owner) -> ActsAs {
+    if !nix::unistd::geteuid().is_root() {
+        return ActsAs::User;
+    }
+    match look_up_owner(owner) {
+        Ok(Some(identity)) => ActsAs::Owner(Arc::new(identity)),
+        Ok(None) => {
+            log::error!(
+                "share {share}: owner {owner} is no account of this machine; nobody can connect to it"
+            );
+            ActsAs::Nobody
+        }
+        Err(e) => {
+            log::error!("share {share}: owner {owner} cannot be looked up ({e}); nobody can connect to it");
+            ActsAs::Nobody
+        }
+    }
+}
+
+fn look_up_owner(owner: &crate::config::Owner) -> std::io::Result<Option<Identity>> {
+    let Some(mut identity) = Identity::of_account(&owner.user)? else { return Ok(None) };
+    if let Some(group) = &owner.group {
+        let Some(group) = nix::unistd::Group::from_name(group)? else { return Ok(None) };
+        identity.gid = group.gid.as_raw();
+    }
+    Ok(Some(identity))
+}
+
+/// Whether sessions of users have to be signed.
+pub fn signing_required(settings: &Settings) -> bool {
+    settings.server.signing == Signing::Required
+}
+
+/// Whether everything of everybody has to be sealed.
+pub fn sealing_required(settings: &Settings) -> bool {
+    settings.server.encryption == Encryption::Required
+}

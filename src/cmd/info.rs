@@ -1,0 +1,13 @@
+//! (under construction)
+
+use super::{Ctx, Handled, Reply};
+use crate::types::NtStatus;
+use crate::wire::codec::Reader;
+
+pub fn query(_: &mut Ctx<'_>, _: Reader<'_>, _: &mut Reply) -> Handled {
+    Err(NtStatus::NOT_IMPLEMENTED.into())
+}
+
+pub fn set(_: &mut Ctx<'_>, _: Reader<'_>, _: &mut Reply) -> Handled {
+    Err(NtStatus::NOT_IMPLEMENTED.into())
+}

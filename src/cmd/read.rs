@@ -1,0 +1,113 @@
+//! READ (MS-SMB2 3.3.5.12), onto MS-FSA 2.1.5.3. The data goes from the page cache straight into the answer.
+
+use super::{Ctx, Handled, MAX_IO, Reply, max_io};
+use crate::session::{FileOpen, Open, OpenKind, PipeOpen};
+use crate::types::{AccessMask, NtStatus};
+use crate::wire::codec::Reader;
+use crate::wire::read::{ReadRequest, ReadResponse};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// From this length on the answer is built in a pooled buffer.
+const LARGE: usize = 16 << 10;
+
+pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
+    let request = ReadRequest::decode(&mut body)?;
+    let open = check(ctx, &request)?;
+    match &open.kind {
+        OpenKind::Pipe(pipe) => read_pipe(pipe, &request, reply),
+        OpenKind::File(file) => {
+            may_read(&open, file, &request)?;
+            let data = prepare(ctx, &request, reply);
+            let got = file.object.read_at(request.offset, data)?;
+            Ok(done(file, &request, reply, got)?)
+        }
+    }
+}
+
+/// The same on the reactor, where the kernel can answer at once: no worker, no waiting. None: it cannot.
+pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
+    let Ok(request) = ReadRequest::decode(&mut body) else { return None };
+    let Ok(open) = check(ctx, &request) else { return None };
+    let OpenKind::File(file) = &open.kind else { return None };
+    if may_read(&open, file, &request).is_err() {
+        return None;
+    }
+    let data = prepare(ctx, &request, reply);
+    let got = file.object.read_nowait(request.offset, data)?;
+    Some(done(file, &request, reply, got).map_err(Into::into))
+}
+
+fn check(ctx: &mut Ctx<'_>, request: &ReadRequest<'_>) -> Result<Arc<Open>, NtStatus> {
+    let open = ctx.open(request.file_id)?;
+    let limit = ctx.conn.negotiated.get().map_or(MAX_IO, max_io);
+    if request.length > limit {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    ctx.check_charge(request.length as usize)?;
+    Ok(open)
+}
+
+fn may_read(open: &Open, file: &FileOpen, request: &ReadRequest<'_>) -> Result<(), NtStatus> {
+    if file.directory {
+        return Err(NtStatus::INVALID_DEVICE_REQUEST);
+    }
+    if !file.access.intersects(AccessMask::READ_DATA | AccessMask::EXECUTE) {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    if request.offset > i64::MAX as u64
+        || request.offset.checked_add(request.length.into()).is_none_or(|end| end > i64::MAX as u64)
+    {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let disk = open.tree.disk()?;
+    if !disk.area.rules.lock().may_read(open.open_id(), request.offset, request.length.into()) {
+        return Err(NtStatus::FILE_LOCK_CONFLICT);
+    }
+    Ok(())
+}
+
+/// Room for the data behind the fixed part of the body.
+fn prepare<'r>(_: &Ctx<'_>, request: &ReadRequest<'_>, reply: &'r mut Reply) -> &'r mut [u8] {
+    let len = request.length as usize;
+    if len >= LARGE && reply.can_go_large() {
+        let mut prefix = [0; ReadResponse::PREFIX_LEN];
+        prefix[0] = 17;
+        prefix[2] = ReadResponse::DATA_OFFSET;
+        reply.go_large(&prefix, len);
+        return reply.large_data(len);
+    }
+    let mut w = reply.body();
+    let _ = ReadResponse::encode_prefix(&mut w, ReadResponse::DATA_OFFSET);
+    w.zeros(len);
+    reply.tail_mut(len)
+}
+
+fn done(
+    file: &FileOpen,
+    request: &ReadRequest<'_>,
+    reply: &mut Reply,
+    got: usize,
+) -> Result<NtStatus, NtStatus> {
+    let asked = request.length as usize;
+    if (got == 0 && asked > 0) || got < request.minimum_count as usize {
+        return Err(NtStatus::END_OF_FILE);
+    }
+    file.position.store(request.offset + got as u64, Ordering::Relaxed);
+    if reply.large_message().is_some() {
+        reply.shrink_large(asked - got);
+    } else {
+        reply.shrink(asked - got);
+    }
+    ReadResponse::patch_data_length(reply.message_mut(), got as u32)?;
+    Ok(NtStatus::SUCCESS)
+}
+
+fn read_pipe(pipe: &PipeOpen, request: &ReadRequest<'_>, reply: &mut Reply) -> Handled {
+    let (data, more) = pipe.pipe.lock().read(request.length as usize);
+    if data.is_empty() && request.length > 0 {
+        return Err(NtStatus::PIPE_EMPTY.into());
+    }
+    ReadResponse { data: &data, ..ReadResponse::default() }.encode(&mut reply.body());
+    Ok(if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS })
+}

@@ -1,0 +1,249 @@
+//! An answer under construction: one message, of one element or a compound chain.
+//!
+//! ```text
+//!   0        4               56            120
+//!   | frame  | transform     | SMB2 header | body ...  pad to 8 | SMB2 header | body ...
+//!              '- only if sealed '- element 0                     '- element 1
+//! ```
+//!
+//! Everything stands in one contiguous buffer, so that it is signed or sealed in place and leaves in one
+//! write. A large READ stands in a buffer from the pool instead, laid out the same way.
+
+use crate::conn::pool::PoolBuf;
+use crate::conn::writer::Outgoing;
+use crate::crypto::{Sender, SigningKey};
+use crate::session::Security;
+use crate::types::{NtStatus, SessionId};
+use crate::wire::codec::Writer;
+use crate::wire::error::ErrorResponse;
+use crate::wire::frame;
+use crate::wire::header::{self, Header, HeaderFlags, TransformHeader};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Room before the first header.
+const HEADROOM: usize = frame::LEN + TransformHeader::LEN;
+
+struct Element {
+    start: usize,
+    end: usize,
+    sign: Option<Arc<SigningKey>>,
+}
+
+/// See the module.
+pub struct Reply {
+    bytes: Vec<u8>,
+    /// Instead of `bytes`, once a large READ was answered: the buffer and the message's end in it.
+    large: Option<(PoolBuf, usize)>,
+    elements: SmallVec<[Element; 2]>,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        let mut bytes = Vec::with_capacity(HEADROOM + header::LEN + 136);
+        bytes.resize(HEADROOM, 0);
+        Reply { bytes, large: None, elements: SmallVec::new() }
+    }
+}
+
+impl Reply {
+    pub fn is_empty(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// Begins the answer to one request; its header is written when it ends.
+    pub fn begin(&mut self) {
+        debug_assert!(self.large.is_none(), "a large READ stands alone");
+        if let Some(last) = self.elements.last_mut() {
+            let len = self.bytes.len() - last.start;
+            let padded = len.next_multiple_of(8);
+            self.bytes.resize(last.start + padded, 0);
+            last.end = last.start + padded;
+            let next = last.start + header::offset::NEXT_COMMAND;
+            self.bytes[next..next + 4].copy_from_slice(&(padded as u32).to_le_bytes());
+        }
+        let start = self.bytes.len();
+        self.bytes.resize(start + header::LEN, 0);
+        self.elements.push(Element { start, end: start + header::LEN, sign: None });
+    }
+
+    /// Takes the present element back: it gets no answer, or not here.
+    pub fn drop_begun(&mut self) {
+        if let Some(element) = self.elements.pop() {
+            self.bytes.truncate(element.start);
+            self.large = None;
+            if let Some(last) = self.elements.last() {
+                let next = last.start + header::offset::NEXT_COMMAND;
+                self.bytes[next..next + 4].fill(0);
+            }
+        }
+    }
+
+    /// Where the body of the present element goes. Its base is the element's header.
+    pub fn body(&mut self) -> Writer<'_> {
+        let base = self.elements.last().expect("begun").start;
+        Writer::from_base(&mut self.bytes, base)
+    }
+
+    /// Takes back what the body holds so far.
+    pub fn reset_body(&mut self) {
+        let start = self.elements.last().expect("begun").start;
+        self.bytes.truncate(start + header::LEN);
+        self.large = None;
+    }
+
+    /// Places the present element, the first and only one, in a pooled buffer: `prefix` (the fixed part of
+    /// the body), then room for `len` bytes of data. To be followed by [`Reply::large_data`].
+    pub fn go_large(&mut self, prefix: &[u8], len: usize) {
+        debug_assert_eq!(self.elements.len(), 1);
+        let body = HEADROOM + header::LEN;
+        let mut buf = PoolBuf::take(body + prefix.len() + len);
+        buf[..body].fill(0);
+        buf[body..body + prefix.len()].copy_from_slice(prefix);
+        self.large = Some((buf, body + prefix.len() + len));
+    }
+
+    /// The `len` bytes of room that [`Reply::go_large`] made, to be filled, with the prefix before it.
+    pub fn large_data(&mut self, len: usize) -> &mut [u8] {
+        let (buf, end) = self.large.as_mut().expect("go_large");
+        &mut buf[*end - len..*end]
+    }
+
+    /// Fewer bytes came than there was room for.
+    pub fn shrink_large(&mut self, by: usize) {
+        self.large.as_mut().expect("go_large").1 -= by;
+    }
+
+    /// The message of the present element, from its header, if it stands in a pooled buffer.
+    pub fn large_message(&mut self) -> Option<&mut [u8]> {
+        self.large.as_mut().map(|(buf, end)| &mut buf[HEADROOM..*end])
+    }
+
+    /// The last `len` bytes of the body so far.
+    pub fn tail_mut(&mut self, len: usize) -> &mut [u8] {
+        let at = self.bytes.len() - len;
+        &mut self.bytes[at..]
+    }
+
+    /// Takes the last `by` bytes of the body back.
+    pub fn shrink(&mut self, by: usize) {
+        self.bytes.truncate(self.bytes.len() - by);
+    }
+
+    /// The present element from its header, wherever it stands.
+    pub fn message_mut(&mut self) -> &mut [u8] {
+        let start = self.elements.last().expect("begun").start;
+        match &mut self.large {
+            Some((buf, end)) => &mut buf[start..*end],
+            None => &mut self.bytes[start..],
+        }
+    }
+
+    /// A single element that may still become large.
+    pub fn can_go_large(&self) -> bool {
+        self.elements.len() == 1
+    }
+
+    /// The body of an ERROR response in place of whatever was written.
+    pub fn error(&mut self, data: &[u8], dialect_311: bool) {
+        self.reset_body();
+        ErrorResponse::with_data(data, dialect_311).encode(&mut self.body());
+    }
+
+    /// Ends the present element: writes its header. `sign`: with this key, when the message goes out.
+    pub fn end(&mut self, header: &Header, sign: Option<Arc<SigningKey>>) {
+        let mut head = Vec::with_capacity(header::LEN);
+        let signed = if sign.is_some() { HeaderFlags::SIGNED } else { HeaderFlags::empty() };
+        Header { flags: header.flags | HeaderFlags::RESPONSE | signed, next_command: 0, ..*header }
+            .encode(&mut Writer::new(&mut head));
+        let len = self.bytes.len();
+        let last = self.elements.last_mut().expect("begun");
+        match &mut self.large {
+            Some((buf, end)) => {
+                buf[last.start..last.start + header::LEN].copy_from_slice(&head);
+                last.end = *end;
+            }
+            None => {
+                self.bytes[last.start..last.start + header::LEN].copy_from_slice(&head);
+                last.end = len;
+            }
+        }
+        last.sign = sign;
+    }
+
+    /// The present element as it will go out, unless it is signed or followed by another.
+    pub fn last_element(&self) -> &[u8] {
+        let last = self.elements.last().expect("ended");
+        match &self.large {
+            Some((buf, end)) => &buf[last.start..*end],
+            None => &self.bytes[last.start..last.end],
+        }
+    }
+
+    /// Signs or seals, and frames. None: no nonce is left for this session.
+    pub fn finish(mut self, seal: Option<(SessionId, &Security)>) -> Option<Outgoing> {
+        let end = match &self.large {
+            Some((_, end)) => *end,
+            None => self.bytes.len(),
+        };
+        let bytes: &mut [u8] = match &mut self.large {
+            Some((buf, _)) => buf,
+            None => &mut self.bytes,
+        };
+        let start = match seal {
+            Some((session, security)) => {
+                let key = security.server_out.as_ref()?;
+                let nonce = security.nonces.next()?;
+                let (head, payload) = bytes[..end].split_at_mut(HEADROOM);
+                let transform = TransformHeader {
+                    nonce,
+                    original_message_size: payload.len() as u32,
+                    flags: TransformHeader::ENCRYPTED,
+                    session_id: session,
+                    ..TransformHeader::default()
+                };
+                let mut sealed = transform.to_bytes();
+                key.seal(&mut sealed, payload, nonce);
+                head[frame::LEN..].copy_from_slice(&sealed);
+                0
+            }
+            None => {
+                for element in &self.elements {
+                    if let Some(key) = &element.sign {
+                        key.sign(&mut bytes[element.start..element.end], Sender::Server);
+                    }
+                }
+                TransformHeader::LEN
+            }
+        };
+        bytes[start..start + frame::LEN].copy_from_slice(&frame::encode(end - start - frame::LEN));
+        Some(match self.large {
+            Some((buf, _)) => Outgoing::pooled(buf, start..end),
+            None => Outgoing::own(self.bytes, start),
+        })
+    }
+}
+
+/// A message of one element that is no answer to the request at hand: interim and cancelled answers, breaks.
+pub fn single(
+    header: &Header,
+    body: impl FnOnce(&mut Writer<'_>),
+    sign: Option<Arc<SigningKey>>,
+    seal: Option<(SessionId, &Security)>,
+) -> Option<Outgoing> {
+    let mut reply = Reply::default();
+    reply.begin();
+    body(&mut reply.body());
+    reply.end(header, sign);
+    reply.finish(seal)
+}
+
+/// The header of an answer to `request`.
+pub fn answer_header(request: &Header, status: NtStatus, credits: u16) -> Header {
+    Header {
+        status: status.0,
+        credits,
+        flags: request.flags & (HeaderFlags::RELATED | HeaderFlags::PRIORITY_MASK),
+        ..*request
+    }
+}

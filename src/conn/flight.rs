@@ -1,0 +1,281 @@
+//! A request under way: handed to a worker, or waiting for something to happen.
+//!
+//! ```text
+//!             slow                          done
+//!   Running ---------> Running, PENDING sent -----> answered
+//!      |  \                 |
+//!      |   \ handler waits  | CANCEL: answered with STATUS_CANCELLED at once,
+//!      |    v               |         what the worker brings later is dropped
+//!      |   Parked ----------+-----> resumed (by an effect or by CANCEL)
+//!      '-- early: the effect came before the handler had returned
+//! ```
+//!
+//! MS-SMB2 3.3.4.2 (interim responses), 3.3.5.16 (CANCEL).
+
+use crate::types::{AsyncId, MessageId, NtStatus};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The most requests of one connection that may be asynchronous at a time (MS-SMB2 appendix A, 3.3.4.2).
+pub const MAX_ASYNC: usize = 512;
+
+/// How a wait ended: a status, and the body of the answer (empty: the command's own default).
+#[derive(Debug)]
+pub struct Answer {
+    pub status: NtStatus,
+    pub body: Vec<u8>,
+}
+
+/// What goes on when the wait is over. Runs once, on whatever thread ends the wait; must not block.
+pub type Resume = Box<dyn FnOnce(Answer, Option<AsyncId>) + Send>;
+/// Takes the wait out of where it is registered. What it was waiting for then ends with STATUS_CANCELLED.
+pub type Withdraw = Box<dyn FnOnce() + Send>;
+
+enum State {
+    Running,
+    /// Cancelled, and answered, while a worker has it.
+    Abandoned,
+    Parked(Resume),
+    Early(Answer),
+    Done,
+}
+
+struct Inner {
+    state: State,
+    async_id: Option<AsyncId>,
+    withdraw: Option<Withdraw>,
+}
+
+/// One request under way.
+pub struct Flight {
+    /// Unique in the process. Also the AsyncId, should it get one, and the id of its wait.
+    pub id: u64,
+    pub message: MessageId,
+    pub since: Instant,
+    /// Writes an answer for this request outside of its chain (interim, cancelled).
+    say: Box<dyn Fn(NtStatus, AsyncId) + Send + Sync>,
+    inner: Mutex<Inner>,
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").field("id", &self.id).field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+/// What the chain does with what the handler brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// Answer; with this AsyncId if PENDING was sent.
+    Answer(Option<AsyncId>),
+    /// Answered already; undo what was done.
+    Abandoned,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Flight {
+    pub fn new(message: MessageId, say: Box<dyn Fn(NtStatus, AsyncId) + Send + Sync>) -> Arc<Flight> {
+        Arc::new(Flight {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            message,
+            since: Instant::now(),
+            say,
+            inner: Mutex::new(Inner { state: State::Running, async_id: None, withdraw: None }),
+        })
+    }
+
+    /// The handler is going to wait; this is how to take it out again.
+    pub fn waits(&self, withdraw: Withdraw) {
+        self.inner.lock().withdraw = Some(withdraw);
+    }
+
+    /// The handler has returned with an answer.
+    pub fn land(&self) -> Landing {
+        let mut inner = self.inner.lock();
+        match std::mem::replace(&mut inner.state, State::Done) {
+            State::Abandoned => Landing::Abandoned,
+            _ => Landing::Answer(inner.async_id),
+        }
+    }
+
+    /// The handler waits. Sends the interim response, unless the wait is over already.
+    pub fn park(&self, resume: Resume) {
+        let mut inner = self.inner.lock();
+        match std::mem::replace(&mut inner.state, State::Done) {
+            State::Early(answer) => {
+                let id = inner.async_id;
+                drop(inner);
+                resume(answer, id);
+            }
+            State::Abandoned | State::Done => {}
+            State::Running | State::Parked(_) => {
+                inner.state = State::Parked(resume);
+                if inner.async_id.is_none() {
+                    inner.async_id = Some(AsyncId(self.id));
+                    // Under the lock, so that the final answer cannot overtake it. It never blocks.
+                    (self.say)(NtStatus::PENDING, AsyncId(self.id));
+                }
+            }
+        }
+    }
+
+    /// What was waited for has happened.
+    pub fn resume(&self, answer: Answer) {
+        let mut inner = self.inner.lock();
+        match std::mem::replace(&mut inner.state, State::Done) {
+            State::Running => inner.state = State::Early(answer),
+            State::Parked(resume) => {
+                let id = inner.async_id;
+                drop(inner);
+                resume(answer, id);
+            }
+            state @ (State::Abandoned | State::Early(_)) => inner.state = state,
+            State::Done => {}
+        }
+    }
+
+    /// It takes long: tell the client so, once.
+    pub fn slow(&self) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.state, State::Running) && inner.async_id.is_none() {
+            inner.async_id = Some(AsyncId(self.id));
+            (self.say)(NtStatus::PENDING, AsyncId(self.id));
+        }
+    }
+
+    /// CANCEL has come, or the export's workers cannot take it.
+    pub fn cancel(&self) {
+        let mut inner = self.inner.lock();
+        if let Some(withdraw) = inner.withdraw.take() {
+            drop(inner);
+            withdraw();
+            return;
+        }
+        // Only a request that went asynchronous can be answered out of turn (MS-SMB2 3.3.5.16).
+        if let (State::Running, Some(id)) = (&inner.state, inner.async_id) {
+            inner.state = State::Abandoned;
+            (self.say)(NtStatus::CANCELLED, id);
+        }
+    }
+
+    fn is_async(&self) -> bool {
+        self.inner.lock().async_id.is_some()
+    }
+}
+
+/// The requests of one connection that are under way.
+#[derive(Debug, Default)]
+pub struct Flights {
+    by_message: Mutex<HashMap<MessageId, Arc<Flight>>>,
+}
+
+impl Flights {
+    pub fn add(&self, flight: &Arc<Flight>) {
+        self.by_message.lock().insert(flight.message, Arc::clone(flight));
+    }
+
+    pub fn remove(&self, flight: &Flight) {
+        let mut map = self.by_message.lock();
+        if map.get(&flight.message).is_some_and(|f| f.id == flight.id) {
+            map.remove(&flight.message);
+        }
+        if map.is_empty() && map.capacity() > 64 {
+            map.shrink_to(16);
+        }
+    }
+
+    /// The target of a CANCEL: by AsyncId where the request has one, else by message id.
+    pub fn find(&self, async_id: Option<AsyncId>, message: MessageId) -> Option<Arc<Flight>> {
+        let map = self.by_message.lock();
+        match async_id {
+            Some(id) => map.values().find(|f| f.id == id.0).cloned(),
+            None => map.get(&message).cloned(),
+        }
+    }
+
+    /// Sends the interim response for whatever is older than `patience`.
+    pub fn hurry(&self, now: Instant, patience: Duration) {
+        let slow: Vec<_> = {
+            let map = self.by_message.lock();
+            map.values().filter(|f| now.saturating_duration_since(f.since) >= patience).cloned().collect()
+        };
+        slow.iter().for_each(|f| f.slow());
+    }
+
+    /// How many have been answered with STATUS_PENDING.
+    pub fn asynchronous(&self) -> usize {
+        self.by_message.lock().values().filter(|f| f.is_async()).count()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Flight>> {
+        self.by_message.lock().values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    type Said = mpsc::Receiver<(NtStatus, AsyncId)>;
+
+    fn flight() -> (Arc<Flight>, Said) {
+        let (tx, rx) = mpsc::channel();
+        (Flight::new(MessageId(1), Box::new(move |s, id| tx.send((s, id)).unwrap())), rx)
+    }
+
+    fn answer(status: NtStatus) -> Answer {
+        Answer { status, body: Vec::new() }
+    }
+
+    #[test]
+    fn a_parked_request_says_pending_and_then_goes_on() {
+        let (f, said) = flight();
+        let (tx, rx) = mpsc::channel();
+        f.park(Box::new(move |a, id| tx.send((a.status, id)).unwrap()));
+        assert_eq!(said.try_recv().unwrap().0, NtStatus::PENDING);
+        f.resume(answer(NtStatus::SUCCESS));
+        assert_eq!(rx.try_recv().unwrap(), (NtStatus::SUCCESS, Some(AsyncId(f.id))));
+    }
+
+    #[test]
+    fn an_effect_that_comes_early_spares_the_interim_response() {
+        let (f, said) = flight();
+        f.resume(answer(NtStatus::SUCCESS));
+        let (tx, rx) = mpsc::channel();
+        f.park(Box::new(move |_, id| tx.send(id).unwrap()));
+        assert_eq!(rx.try_recv().unwrap(), None);
+        assert!(said.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_request_stuck_on_a_worker_is_cancelled_once_it_is_asynchronous() {
+        let (f, said) = flight();
+        f.cancel();
+        assert!(said.try_recv().is_err());
+        f.slow();
+        f.cancel();
+        f.cancel();
+        assert_eq!(
+            said.iter().take(2).map(|s| s.0).collect::<Vec<_>>(),
+            [NtStatus::PENDING, NtStatus::CANCELLED]
+        );
+        assert_eq!(f.land(), Landing::Abandoned);
+        assert!(said.try_recv().is_err());
+    }
+
+    #[test]
+    fn cancelling_a_wait_withdraws_it() {
+        let (f, _said) = flight();
+        let (tx, rx) = mpsc::channel();
+        let g = Arc::clone(&f);
+        f.waits(Box::new(move || g.resume(answer(NtStatus::CANCELLED))));
+        f.park(Box::new(move |a, _| tx.send(a.status).unwrap()));
+        f.cancel();
+        assert_eq!(rx.try_recv().unwrap(), NtStatus::CANCELLED);
+    }
+}

@@ -1,0 +1,176 @@
+//! What the server holds, for `smbgate status`.
+
+use super::Server;
+use crate::session::{OpenKind, Who};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    pub listen: Vec<String>,
+    pub connections: Vec<ConnectionStatus>,
+    pub sessions: Vec<SessionStatus>,
+    pub opens: Vec<OpenStatus>,
+    pub shares: Vec<ShareStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    pub id: u64,
+    pub peer: String,
+    /// None: not negotiated yet.
+    pub dialect: Option<String>,
+    pub sessions: usize,
+    pub since_seconds: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionStatus {
+    pub id: u64,
+    pub user: String,
+    pub peer: String,
+    pub dialect: String,
+    pub signing: String,
+    pub cipher: Option<String>,
+    pub guest: bool,
+    pub opens: usize,
+    pub since_seconds: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpenStatus {
+    pub id: u64,
+    pub session: u64,
+    pub user: String,
+    pub share: String,
+    /// As the client would write it; a pipe's name on IPC$.
+    pub path: String,
+    /// The granted access, in hex.
+    pub access: String,
+    pub since_seconds: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShareStatus {
+    pub name: String,
+    pub path: String,
+    pub file_system: String,
+    /// `sync`, `async`, `poll` or `none`.
+    pub coherence: String,
+    pub why: String,
+    pub opens: usize,
+    pub workers_busy: usize,
+    pub workers: usize,
+    pub queue: usize,
+}
+
+impl Server {
+    pub fn status(&self) -> Status {
+        let gate = &self.gate;
+        let now = Instant::now();
+        let since = |then: Instant| now.saturating_duration_since(then).as_secs();
+        let sessions = gate.sessions.all();
+        let mut connections: Vec<_> = gate
+            .conns()
+            .iter()
+            .map(|c| ConnectionStatus {
+                id: c.id.0,
+                peer: c.peer.to_string(),
+                dialect: c.dialect().map(|d| d.dotted().to_owned()),
+                sessions: sessions.iter().filter(|s| s.conn == c.id).count(),
+                since_seconds: since(c.since),
+            })
+            .collect();
+        connections.sort_by_key(|c| c.id);
+        let mut session_list: Vec<_> = sessions
+            .iter()
+            .filter_map(|s| {
+                let who = s.who()?;
+                let conn = gate.conn(s.conn);
+                let negotiated = conn.as_ref().and_then(|c| c.negotiated.get());
+                Some(SessionStatus {
+                    id: s.id.0,
+                    user: shown(&who),
+                    peer: s.peer.to_string(),
+                    dialect: s.dialect.dotted().to_owned(),
+                    signing: s.signing_key(s.conn).map_or("none".into(), |k| format!("{:?}", k.algorithm())),
+                    cipher: negotiated.and_then(|n| n.cipher).map(|c| format!("{c:?}")),
+                    guest: who.guest,
+                    opens: s.open_count(),
+                    since_seconds: since(s.since),
+                })
+            })
+            .collect();
+        session_list.sort_by_key(|s| s.id);
+        let mut opens: Vec<_> = gate
+            .opens
+            .all()
+            .iter()
+            .map(|o| {
+                let (path, access) = match (&o.kind, o.share().disk()) {
+                    (OpenKind::File(file), Some(disk)) => {
+                        let path = disk.area.rules.lock().path_of(o.open_id());
+                        (path.map(|p| p.to_string()).unwrap_or_default(), file.access.bits())
+                    }
+                    (OpenKind::Pipe(pipe), _) => (pipe.name.clone(), 0x12_019F),
+                    (OpenKind::File(_), None) => (String::new(), 0),
+                };
+                OpenStatus {
+                    id: o.id.volatile,
+                    session: o.session.0,
+                    user: o.user.clone(),
+                    share: o.share().name.clone(),
+                    path,
+                    access: format!("{access:#x}"),
+                    since_seconds: since(o.since),
+                }
+            })
+            .collect();
+        opens.sort_by_key(|o| o.id);
+        let live = gate.live();
+        let mut shares: Vec<_> = live
+            .shares
+            .values()
+            .filter_map(|s| {
+                let disk = s.disk()?;
+                let load = disk.area.workers.load();
+                Some(ShareStatus {
+                    name: s.name.clone(),
+                    path: disk.settings.path.display().to_string(),
+                    file_system: disk
+                        .area
+                        .export_if_open()
+                        .map_or("not opened yet".into(), |e| e.facts().fs_type.clone()),
+                    coherence: "none".into(),
+                    why: "no leases are granted yet: every request reads the disk".into(),
+                    opens: s.opens.load(std::sync::atomic::Ordering::Relaxed),
+                    workers_busy: load.busy,
+                    workers: load.threads,
+                    queue: load.queued,
+                })
+            })
+            .collect();
+        shares.sort_by_key(|s| s.name.to_lowercase());
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            uptime_seconds: since(gate.started),
+            listen: self.listening.lock().clone(),
+            connections,
+            sessions: session_list,
+            opens,
+            shares,
+        }
+    }
+}
+
+fn shown(who: &Who) -> String {
+    match (who.guest, who.anonymous) {
+        (true, _) => "guest".into(),
+        (_, true) => "anonymous".into(),
+        _ => who.user.clone(),
+    }
+}

@@ -1,0 +1,176 @@
+//! Open (MS-SMB2 3.3.1.10): what a client holds through a FileId.
+
+use super::share::{Area, Share};
+use super::tree::TreeConnect;
+use super::workers;
+use crate::posix;
+use crate::types::{AccessMask, CreateOptions, FileId, NodeKey, OpenId, SessionId};
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+#[derive(Debug)]
+pub struct Open {
+    pub id: FileId,
+    pub session: SessionId,
+    pub user: String,
+    pub tree: Arc<TreeConnect>,
+    pub since: Instant,
+    pub kind: OpenKind,
+    closed: AtomicBool,
+}
+
+#[derive(Debug)]
+pub enum OpenKind {
+    File(FileOpen),
+    Pipe(PipeOpen),
+}
+
+/// An open file or directory.
+#[derive(Debug)]
+pub struct FileOpen {
+    pub object: Held,
+    pub key: NodeKey,
+    pub directory: bool,
+    /// GrantedAccess.
+    pub access: AccessMask,
+    pub options: CreateOptions,
+    /// Where QUERY_DIRECTORY goes on.
+    pub listing: Mutex<Option<Listing>>,
+    /// CurrentByteOffset: what FilePositionInformation tells.
+    pub position: AtomicU64,
+    /// FileModeInformation as set.
+    pub mode: AtomicU64,
+}
+
+/// An object on disk. Closing its descriptor may block (FUSE flushes then), so wherever the last reference
+/// goes, the descriptor is closed by one of the export's workers.
+#[derive(Debug)]
+pub struct Held {
+    object: Option<posix::Object>,
+    area: Arc<Area>,
+}
+
+impl Held {
+    pub fn new(object: posix::Object, area: Arc<Area>) -> Held {
+        Held { object: Some(object), area }
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = posix::Object;
+    fn deref(&self) -> &posix::Object {
+        self.object.as_ref().expect("only drop takes it")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let object = self.object.take();
+        if !workers::on_worker() {
+            // A full queue gives the job back, and with it the descriptor: better to block than to leak it.
+            let _ = self.area.workers.submit(Box::new(move || drop(object)));
+        }
+    }
+}
+
+/// A directory enumeration under way (MS-SMB2 3.3.5.18).
+#[derive(Debug)]
+pub struct Listing {
+    pub pattern: String,
+    pub scan: posix::DirScan,
+    /// At least one entry was found for the pattern: from now on NO_MORE_FILES, not NO_SUCH_FILE.
+    pub found: bool,
+}
+
+/// An open named pipe.
+pub struct PipeOpen {
+    pub name: String,
+    pub pipe: Mutex<crate::rpc::Pipe>,
+}
+
+impl std::fmt::Debug for PipeOpen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipeOpen").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Open {
+    pub fn new(id: FileId, session: SessionId, user: String, tree: Arc<TreeConnect>, kind: OpenKind) -> Open {
+        Open { id, session, user, tree, since: Instant::now(), kind, closed: AtomicBool::new(false) }
+    }
+
+    pub fn open_id(&self) -> OpenId {
+        OpenId(self.id.volatile)
+    }
+
+    pub fn share(&self) -> &Arc<Share> {
+        &self.tree.share
+    }
+
+    pub fn file(&self) -> Option<&FileOpen> {
+        match &self.kind {
+            OpenKind::File(file) => Some(file),
+            OpenKind::Pipe(_) => None,
+        }
+    }
+
+    /// True for the first caller only: who closes it.
+    pub fn claim_close(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// Every open of the server.
+#[derive(Debug)]
+pub struct Opens {
+    shards: [RwLock<std::collections::HashMap<u64, Arc<Open>>>; 16],
+    next: AtomicU64,
+}
+
+impl Default for Opens {
+    fn default() -> Opens {
+        Opens { shards: Default::default(), next: AtomicU64::new(1) }
+    }
+}
+
+impl Opens {
+    pub fn new_id(&self) -> FileId {
+        let volatile = self.next.fetch_add(1, Ordering::Relaxed);
+        FileId { persistent: volatile, volatile }
+    }
+
+    fn shard(&self, volatile: u64) -> &RwLock<std::collections::HashMap<u64, Arc<Open>>> {
+        &self.shards[(volatile % 16) as usize]
+    }
+
+    pub fn add(&self, open: Arc<Open>) {
+        self.shard(open.id.volatile).write().insert(open.id.volatile, open);
+    }
+
+    pub fn get(&self, id: FileId) -> Option<Arc<Open>> {
+        let open = self.shard(id.volatile).read().get(&id.volatile).cloned()?;
+        (open.id == id).then_some(open)
+    }
+
+    pub fn by_volatile(&self, volatile: u64) -> Option<Arc<Open>> {
+        self.shard(volatile).read().get(&volatile).cloned()
+    }
+
+    pub fn remove(&self, id: FileId) -> Option<Arc<Open>> {
+        self.shard(id.volatile).write().remove(&id.volatile)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Open>> {
+        self.shards.iter().flat_map(|s| s.read().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|s| s.read().len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

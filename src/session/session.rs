@@ -1,0 +1,261 @@
+//! Session (MS-SMB2 3.3.1.8) and its channels.
+//!
+//! ```text
+//!   InProgress --authenticated--> Valid --ticket ran out--> Expired --re-authenticated--> Valid
+//!        |                          |
+//!        '--- failed: removed       '--- LOGOFF, last channel lost, previous-session id: removed
+//! ```
+
+use super::open::Open;
+use super::tree::TreeConnect;
+use crate::auth::Identity;
+use crate::crypto::{NonceSource, PreauthHash, SealingKey, SigningKey};
+use crate::types::{ConnId, Dialect, FileId, NtStatus, SessionId, TreeId};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use zeroize::Zeroizing;
+
+/// Who logged on.
+#[derive(Debug)]
+pub struct Who {
+    pub user: String,
+    pub domain: String,
+    pub guest: bool,
+    pub anonymous: bool,
+    /// The Unix account of the same name, if there is one.
+    pub account: Option<Arc<Identity>>,
+}
+
+/// What the first authentication settled for the life of the session.
+pub struct Security {
+    /// Requests must be signed (or sealed).
+    pub signing_required: bool,
+    /// Everything must be sealed.
+    pub encrypt: bool,
+    pub server_out: Option<SealingKey>,
+    pub server_in: Option<SealingKey>,
+    pub nonces: NonceSource,
+    pub application: Zeroizing<[u8; 16]>,
+}
+
+/// A connection that the session is reached through, and the key that signs there.
+#[derive(Clone)]
+pub struct Channel {
+    pub conn: ConnId,
+    /// None for anonymous and guest sessions, which are not signed.
+    pub signing: Option<Arc<SigningKey>>,
+}
+
+/// An authentication under way on one connection (Connection.PreauthSessionTable for 3.1.1).
+pub struct Setup {
+    pub acceptor: crate::auth::Acceptor,
+    pub preauth: Option<PreauthHash>,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Setup")
+    }
+}
+
+pub struct Session {
+    pub id: SessionId,
+    pub since: Instant,
+    pub dialect: Dialect,
+    /// The connection that made it.
+    pub conn: ConnId,
+    pub peer: std::net::SocketAddr,
+    /// Between the legs of an authentication.
+    pub setup: Mutex<Option<Setup>>,
+    who: RwLock<Option<Arc<Who>>>,
+    security: OnceLock<Security>,
+    channels: RwLock<Vec<Channel>>,
+    trees: RwLock<HashMap<TreeId, Arc<TreeConnect>>>,
+    opens: Mutex<HashSet<FileId>>,
+    next_tree: AtomicU32,
+    expired: AtomicBool,
+    gone: AtomicBool,
+}
+
+impl Session {
+    pub fn new(id: SessionId, dialect: Dialect, conn: ConnId, peer: std::net::SocketAddr) -> Session {
+        Session {
+            id,
+            since: Instant::now(),
+            dialect,
+            conn,
+            peer,
+            setup: Mutex::new(None),
+            who: RwLock::new(None),
+            security: OnceLock::new(),
+            channels: RwLock::default(),
+            trees: RwLock::default(),
+            opens: Mutex::default(),
+            next_tree: AtomicU32::new(1),
+            expired: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Authenticated for the first time. False: somebody was first.
+    pub fn establish(&self, security: Security, channel: Channel) -> bool {
+        let first = self.security.set(security).is_ok();
+        if first {
+            self.channels.write().push(channel);
+        }
+        first
+    }
+
+    pub fn security(&self) -> Option<&Security> {
+        self.security.get()
+    }
+
+    /// Authenticated at least once, and not gone.
+    pub fn is_valid(&self) -> bool {
+        self.security.get().is_some() && self.who.read().is_some() && !self.is_gone()
+    }
+
+    pub fn who(&self) -> Option<Arc<Who>> {
+        self.who.read().clone()
+    }
+
+    pub fn set_who(&self, who: Who) {
+        *self.who.write() = Some(Arc::new(who));
+        self.expired.store(false, Ordering::Release);
+    }
+
+    /// The key that signs on this connection; None if the session is not signed there.
+    pub fn signing_key(&self, conn: ConnId) -> Option<Arc<SigningKey>> {
+        self.channels.read().iter().find(|c| c.conn == conn).and_then(|c| c.signing.clone())
+    }
+
+    pub fn has_channel(&self, conn: ConnId) -> bool {
+        self.channels.read().iter().any(|c| c.conn == conn)
+    }
+
+    /// Takes a lost connection off. True: it was the last one.
+    pub fn drop_channel(&self, conn: ConnId) -> bool {
+        let mut channels = self.channels.write();
+        channels.retain(|c| c.conn != conn);
+        channels.is_empty()
+    }
+
+    pub fn is_expired(&self) -> bool {
+        self.expired.load(Ordering::Acquire)
+    }
+
+    pub fn expire(&self) {
+        self.expired.store(true, Ordering::Release);
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// True for the first caller only: who tears it down.
+    pub fn claim_end(&self) -> bool {
+        !self.gone.swap(true, Ordering::AcqRel)
+    }
+
+    pub fn new_tree_id(&self) -> TreeId {
+        TreeId(self.next_tree.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub fn add_tree(&self, tree: Arc<TreeConnect>) {
+        self.trees.write().insert(tree.id, tree);
+    }
+
+    pub fn tree(&self, id: TreeId) -> Option<Arc<TreeConnect>> {
+        self.trees.read().get(&id).cloned()
+    }
+
+    pub fn remove_tree(&self, id: TreeId) -> Option<Arc<TreeConnect>> {
+        let tree = self.trees.write().remove(&id)?;
+        tree.set_gone();
+        Some(tree)
+    }
+
+    pub fn trees(&self) -> Vec<Arc<TreeConnect>> {
+        self.trees.read().values().cloned().collect()
+    }
+
+    /// False if the session or the tree went away meanwhile: the open must be closed again.
+    pub fn add_open(&self, open: &Open) -> bool {
+        let mut opens = self.opens.lock();
+        if self.is_gone() || open.tree.is_gone() {
+            return false;
+        }
+        opens.insert(open.id);
+        true
+    }
+
+    pub fn remove_open(&self, id: FileId) {
+        let mut opens = self.opens.lock();
+        opens.remove(&id);
+        if opens.is_empty() && opens.capacity() > 64 {
+            opens.shrink_to(0);
+        }
+    }
+
+    pub fn opens(&self) -> Vec<FileId> {
+        self.opens.lock().iter().copied().collect()
+    }
+
+    pub fn open_count(&self) -> usize {
+        self.opens.lock().len()
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Session").field(&self.id).finish()
+    }
+}
+
+/// Every session of the server (GlobalSessionTable).
+#[derive(Debug, Default)]
+pub struct Sessions {
+    by_id: RwLock<HashMap<SessionId, Arc<Session>>>,
+}
+
+impl Sessions {
+    /// A session with a new id, which cannot be guessed from others.
+    pub fn start(
+        &self,
+        dialect: Dialect,
+        conn: ConnId,
+        peer: std::net::SocketAddr,
+    ) -> Result<Arc<Session>, NtStatus> {
+        let mut map = self.by_id.write();
+        loop {
+            let raw = getrandom::u64().map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)?;
+            let id = SessionId(raw & 0x0000_FFFF_FFFF_FFFF);
+            if id.0 == 0 || map.contains_key(&id) {
+                continue;
+            }
+            let session = Arc::new(Session::new(id, dialect, conn, peer));
+            map.insert(id, Arc::clone(&session));
+            return Ok(session);
+        }
+    }
+
+    pub fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.by_id.read().get(&id).cloned()
+    }
+
+    pub fn remove(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.by_id.write().remove(&id)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.by_id.read().values().cloned().collect()
+    }
+
+    /// Those that this connection reaches, or has begun.
+    pub fn of_connection(&self, conn: ConnId) -> Vec<Arc<Session>> {
+        self.by_id.read().values().filter(|s| s.conn == conn || s.has_channel(conn)).cloned().collect()
+    }
+}

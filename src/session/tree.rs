@@ -1,0 +1,49 @@
+//! TreeConnect (MS-SMB2 3.3.1.9).
+
+use super::share::{Disk, Share};
+use crate::auth::Identity;
+use crate::types::{AccessMask, NtStatus, TreeId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Debug)]
+pub struct TreeConnect {
+    pub id: TreeId,
+    pub share: Arc<Share>,
+    /// Who acts on the disk for this session here.
+    pub identity: Arc<Identity>,
+    /// What the share's own rules allow at most.
+    pub maximal_access: AccessMask,
+    /// Unencrypted requests are refused.
+    pub encrypt: bool,
+    gone: AtomicBool,
+}
+
+impl TreeConnect {
+    pub fn new(
+        id: TreeId,
+        share: Arc<Share>,
+        identity: Arc<Identity>,
+        maximal_access: AccessMask,
+        encrypt: bool,
+    ) -> TreeConnect {
+        TreeConnect { id, share, identity, maximal_access, encrypt, gone: AtomicBool::new(false) }
+    }
+
+    pub fn disk(&self) -> Result<&Disk, NtStatus> {
+        self.share.disk().ok_or(NtStatus::INVALID_DEVICE_REQUEST)
+    }
+
+    pub fn read_only(&self) -> bool {
+        !self.maximal_access.intersects(AccessMask::WRITE_DATA)
+    }
+
+    /// Disconnected: an open that comes in now from a worker must not stay.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub fn set_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+}

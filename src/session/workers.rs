@@ -1,0 +1,257 @@
+//! A bounded pool of threads for calls that may hang. Each export has its own, so that a hung one holds up
+//! nobody else; another one looks up accounts at logon.
+//!
+//! A quick backend is served best by as many threads as there are cores, a slow one by many. So no more than
+//! `eager` threads are put to work at once; when a job has waited for [`STALL`], the watchdog calls
+//! [`Workers::relieve`], which puts more to work, up to the bound. Threads without work end after a while.
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// A thread without work for this long ends.
+const IDLE: Duration = Duration::from_secs(20);
+/// A job that waits longer than this shows that the busy threads are stuck.
+pub const STALL: Duration = Duration::from_millis(3);
+
+pub type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<(Instant, Job)>,
+    threads: usize,
+    idle: usize,
+}
+
+struct Shared {
+    name: String,
+    max_threads: usize,
+    max_jobs: usize,
+    eager: usize,
+    queue: Mutex<Queue>,
+    work: Condvar,
+    /// Told when jobs wait although threads could still be started.
+    watchdog: Arc<Notify>,
+}
+
+/// A handle to the pool. The threads end when the last handle is gone and the work is done.
+#[derive(Clone)]
+pub struct Workers(Arc<Shared>);
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Workers").field(&self.0.name).finish()
+    }
+}
+
+/// How busy a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    pub threads: usize,
+    pub busy: usize,
+    pub queued: usize,
+}
+
+impl Workers {
+    /// At most `max_threads` threads and `max_jobs` jobs that wait for one. `watchdog` is told when somebody
+    /// has to call [`Workers::relieve`] from time to time until it returns false.
+    pub fn new(
+        name: impl Into<String>,
+        max_threads: usize,
+        max_jobs: usize,
+        watchdog: Arc<Notify>,
+    ) -> Workers {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Workers(Arc::new(Shared {
+            name: name.into(),
+            max_threads,
+            max_jobs,
+            eager: cores.clamp(2, 8).min(max_threads),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            watchdog,
+        }))
+    }
+
+    /// Hands the job over. It comes back when too many wait already.
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        let mut queue = self.0.queue.lock();
+        if queue.jobs.len() >= self.0.max_jobs {
+            return Err(job);
+        }
+        queue.jobs.push_back((Instant::now(), job));
+        if queue.threads - queue.idle < self.0.eager {
+            self.put_to_work(queue);
+        } else if queue.jobs.len() == 1 {
+            drop(queue);
+            self.0.watchdog.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Wakes or starts one thread.
+    fn put_to_work(&self, mut queue: MutexGuard<'_, Queue>) {
+        if queue.idle > 0 {
+            queue.idle -= 1;
+            drop(queue);
+            self.0.work.notify_one();
+        } else if queue.threads < self.0.max_threads {
+            queue.threads += 1;
+            drop(queue);
+            let shared = Arc::clone(&self.0);
+            let started = std::thread::Builder::new()
+                .name(self.0.name.chars().take(15).collect())
+                .stack_size(512 << 10)
+                .spawn(move || shared.run());
+            if let Err(e) = started {
+                log::warn!("{}: no further worker thread: {e}", self.0.name);
+                self.0.queue.lock().threads -= 1;
+            }
+        }
+    }
+
+    /// Puts more threads to work if jobs have been waiting. False: nothing waits any more.
+    pub fn relieve(&self, now: Instant) -> bool {
+        let mut n = 0;
+        loop {
+            let queue = self.0.queue.lock();
+            let Some((since, _)) = queue.jobs.front() else { return false };
+            if now.saturating_duration_since(*since) < STALL || n >= queue.jobs.len().min(8) {
+                return true;
+            }
+            n += 1;
+            self.put_to_work(queue);
+        }
+    }
+
+    pub fn load(&self) -> Load {
+        let queue = self.0.queue.lock();
+        Load {
+            threads: queue.threads,
+            busy: queue.threads - queue.idle.min(queue.threads),
+            queued: queue.jobs.len(),
+        }
+    }
+}
+
+thread_local! {
+    static ON_WORKER: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// This thread may block.
+pub fn on_worker() -> bool {
+    ON_WORKER.get()
+}
+
+impl Shared {
+    fn run(self: Arc<Shared>) {
+        ON_WORKER.set(true);
+        let mut queue = self.queue.lock();
+        loop {
+            if let Some((_, job)) = queue.jobs.pop_front() {
+                drop(queue);
+                // A bug in one request must not take the pool's thread with it.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+                    log::error!("{}: a request panicked; it gets no answer", self.name);
+                }
+                queue = self.queue.lock();
+                continue;
+            }
+            queue.idle += 1;
+            let timed_out = self.work.wait_for(&mut queue, IDLE).timed_out();
+            if timed_out && queue.jobs.is_empty() {
+                // Nobody took this thread off the idle count: it is still in it, unless a job came and another
+                // thread was quicker.
+                queue.idle = queue.idle.saturating_sub(1);
+                queue.threads -= 1;
+                return;
+            }
+            if timed_out {
+                queue.idle = queue.idle.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn pool(threads: usize, jobs: usize) -> Workers {
+        Workers::new("test", threads, jobs, Arc::new(Notify::new()))
+    }
+
+    #[test]
+    fn jobs_run_side_by_side_up_to_the_bound() {
+        let pool = pool(2, 10);
+        let (gate_tx, gate_rx) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate_rx));
+        let (tx, rx) = mpsc::channel();
+        for i in 0..3 {
+            let (tx, gate) = (tx.clone(), Arc::clone(&gate));
+            let stuck = i == 0;
+            assert!(
+                pool.submit(Box::new(move || {
+                    if stuck {
+                        gate.lock().recv().unwrap();
+                    }
+                    tx.send(i).unwrap();
+                }))
+                .is_ok()
+            );
+        }
+        assert_eq!([rx.recv().unwrap(), rx.recv().unwrap()], [1, 2]);
+        gate_tx.send(()).unwrap();
+        assert_eq!(rx.recv().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_job_back() {
+        let pool = pool(1, 1);
+        let (started_tx, started) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        assert!(
+            pool.submit(Box::new(move || {
+                started_tx.send(()).unwrap();
+                gate.recv().unwrap();
+            }))
+            .is_ok()
+        );
+        started.recv().unwrap();
+        assert!(pool.submit(Box::new(|| {})).is_ok());
+        assert!(pool.submit(Box::new(|| {})).is_err());
+        go.send(()).unwrap();
+    }
+
+    #[test]
+    fn stuck_threads_get_help() {
+        let pool = pool(16, 100);
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let (tx, rx) = mpsc::channel();
+        for _ in 0..8 {
+            let gate = Arc::clone(&gate);
+            assert!(pool.submit(Box::new(move || drop(gate.lock().recv()))).is_ok());
+        }
+        assert!(pool.submit(Box::new(move || tx.send(()).unwrap())).is_ok());
+        let mut later = Instant::now();
+        while rx.try_recv().is_err() {
+            later += STALL * 2;
+            pool.relieve(later);
+            std::thread::yield_now();
+        }
+        drop(release);
+    }
+
+    #[test]
+    fn a_panic_costs_one_job() {
+        let pool = pool(1, 10);
+        let (tx, rx) = mpsc::channel();
+        assert!(pool.submit(Box::new(|| panic!("as the test wants"))).is_ok());
+        assert!(pool.submit(Box::new(move || tx.send(()).unwrap())).is_ok());
+        rx.recv().unwrap();
+    }
+}
