@@ -1,10 +1,19 @@
 //! The root of one share and what is known of its file system.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{Result, SideStore};
-use crate::types::FileTime;
+use parking_lot::{Mutex, RwLock};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
+
+use super::index::Indexes;
+use super::{Facts, MemorySide, Result, SideStore, facts, of_errno, stat, status};
+use crate::sys;
+use crate::types::{NodeKey, NtStatus};
 
 /// What a symlink on disk means to clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,89 +42,172 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Policy {
-        unreachable!()
+        Policy {
+            symlinks: Symlinks::Inside,
+            file_mode: None,
+            dir_mode: None,
+            umask: 0o022,
+            side: Arc::new(MemorySide::default()),
+        }
     }
 }
 
-/// How far a file system's changes can be seen from here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Locality {
-    Local,
-    Fuse,
-    Remote,
-}
-
-/// Whether the file system itself tells `a` from `A`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CaseRule {
-    Sensitive,
-    Insensitive,
-}
-
-/// Found out once, when the export opens.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// As in mountinfo: `ext4`, `fuse.rclone`.
-    pub fs_type: String,
-    /// As in mountinfo: `/dev/sda1`, `remote:`.
-    pub source: String,
-    pub magic: u64,
-    pub locality: Locality,
-    pub xattrs: bool,
-    pub read_only: bool,
-    pub case: CaseRule,
-    pub device: u64,
-    /// The volume's serial number: the same every time this path is exported.
-    pub serial: u32,
-}
-
-/// MS-FSCC 2.5: what the volume classes are made of.
-#[derive(Clone, Debug)]
-pub struct Volume {
-    /// Bytes; `free` counts what is kept for root, `available` does not.
-    pub total: u64,
-    pub free: u64,
-    pub available: u64,
-    pub sector_size: u32,
-    pub cluster_size: u32,
-    pub serial: u32,
-    pub label: String,
-    /// Told to clients: `NTFS`.
-    pub fs_name: &'static str,
-    /// MS-FSCC 2.5.1 FileSystemAttributes.
-    pub flags: u32,
-    /// Characters.
-    pub max_name: u32,
-    pub created: FileTime,
+/// The root directory, opened, and what tells whether it is still the same.
+pub(super) struct Root {
+    pub(super) fd: OwnedFd,
+    pub(super) key: NodeKey,
+    mount: u64,
+    is_mount_root: bool,
+    /// Where it stands, without symlinks; absolute symlinks inside the export begin so.
+    pub(super) place: Vec<u8>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) indexes: Indexes,
 }
 
 /// One exported path.
-pub struct Export {}
+pub struct Export {
+    path: PathBuf,
+    policy: Policy,
+    root: RwLock<Arc<Root>>,
+    checked: Mutex<(Instant, Result<()>)>,
+}
+
+/// How long a check of the root stands for the lookups after it.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 impl Export {
     /// Opens the root directory as the process (not as a user) and finds out the facts. Blocks.
-    pub fn open(_path: &Path, _policy: Policy) -> std::io::Result<Export> {
-        unreachable!()
+    pub fn open(path: &Path, policy: Policy) -> std::io::Result<Export> {
+        let root = sys::creds::as_process(|| Root::open(path))??;
+        let export = Export {
+            path: path.to_owned(),
+            policy,
+            root: RwLock::new(Arc::new(root)),
+            checked: Mutex::new((Instant::now(), Ok(()))),
+        };
+        Ok(export)
     }
-    pub fn path(&self) -> &PathBuf {
-        unreachable!()
+
+    /// As if the file system had no xattrs.
+    #[cfg(test)]
+    pub(super) fn open_without_xattrs(path: &Path, policy: Policy) -> std::io::Result<Export> {
+        let mut root = Root::open(path)?;
+        root.facts = Arc::new(Facts { xattrs: false, ..(*root.facts).clone() });
+        let export = Export::open(path, policy)?;
+        *export.root.write() = Arc::new(root);
+        Ok(export)
     }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn policy(&self) -> &Policy {
-        unreachable!()
+        &self.policy
     }
+
     pub fn facts(&self) -> Arc<Facts> {
-        unreachable!()
+        Arc::clone(&self.root.read().facts)
     }
-    /// Still the file system that was exported? An error when the mount has vanished; reopens the root when it
-    /// has come back. Called by `lookup` about once a second, and by tree connect.
-    pub fn check(&self) -> Result<()> {
-        unreachable!()
-    }
-    pub fn volume(&self) -> Result<Volume> {
-        unreachable!()
-    }
-    /// How often a directory was read to build a name index.
+
+    /// How often a directory was read to build a name index (for status and tests).
     pub fn scans(&self) -> u64 {
-        unreachable!()
+        self.root.read().indexes.scans()
+    }
+
+    pub(super) fn root(&self) -> Arc<Root> {
+        Arc::clone(&self.root.read())
+    }
+
+    /// The key of the root directory.
+    pub fn root_key(&self) -> NodeKey {
+        self.root.read().key
+    }
+
+    /// Still the file system that was exported? An error when the mount has vanished, never an empty directory
+    /// in its place; when the mount has come back, its root is opened and all is well. Every lookup calls
+    /// `check_now_and_then`; tree connect calls this.
+    pub fn check(&self) -> Result<()> {
+        let verdict = match sys::creds::as_process(|| self.look()) {
+            Ok(verdict) => verdict,
+            Err(error) => Err(status::of_io(&error)),
+        };
+        *self.checked.lock() = (Instant::now(), verdict);
+        verdict
+    }
+
+    /// At most once a second; between, the last verdict stands.
+    pub(super) fn check_now_and_then(&self) -> Result<()> {
+        {
+            let mut checked = self.checked.lock();
+            if checked.0.elapsed() < CHECK_EVERY {
+                return checked.1;
+            }
+            // Others go on with the last verdict while this one looks.
+            checked.0 = Instant::now();
+        }
+        self.check()
+    }
+
+    fn look(&self) -> Result<()> {
+        let root = self.root();
+        let flags = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID;
+        let now = match rustix::fs::statx(rustix::fs::CWD, &self.path, AtFlags::empty(), flags) {
+            Ok(now) => now,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Err(NtStatus::DEVICE_DOES_NOT_EXIST),
+            Err(errno) => return Err(of_errno(errno)),
+        };
+        if stat::key(&now) == root.key && now.stx_mnt_id == root.mount {
+            return Ok(());
+        }
+        // Another directory stands there. Only the like of what was exported is taken for it: where a mount
+        // was, a mount of the same kind.
+        let fresh = Root::open(&self.path).map_err(|error| status::of_io(&error))?;
+        if fresh.is_mount_root != root.is_mount_root || fresh.facts.fs_type != root.facts.fs_type {
+            return Err(NtStatus::DEVICE_DOES_NOT_EXIST);
+        }
+        log::info!("{}: its file system was mounted again", self.path.display());
+        *self.root.write() = Arc::new(fresh);
+        Ok(())
+    }
+}
+
+impl Root {
+    fn open(path: &Path) -> std::io::Result<Root> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let stx = sys::file::stat_fd(&fd)?;
+        // ENOTCONN of a dead FUSE mount shows here at the latest.
+        drop(rustix::fs::openat(
+            &fd,
+            c".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?);
+        let place = std::fs::canonicalize(path)?.as_os_str().as_bytes().to_vec();
+        let facts = facts::find(fd.as_fd(), &stx, path)?;
+        let indexes = Indexes::new(facts::clockwork(&facts));
+        Ok(Root {
+            key: stat::key(&stx),
+            mount: stx.stx_mnt_id,
+            is_mount_root: stx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+            fd,
+            place,
+            facts: Arc::new(facts),
+            indexes,
+        })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The flags of every resolution.
+pub(super) fn resolve_flags(symlinks: Symlinks) -> ResolveFlags {
+    match symlinks {
+        Symlinks::Inside => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+        Symlinks::Never => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
+        Symlinks::Outside => ResolveFlags::NO_MAGICLINKS,
     }
 }

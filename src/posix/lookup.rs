@@ -1,7 +1,16 @@
 //! From a client's path to an object.
 
-use super::{Export, Object, RelPath, Result, SmbPath, Stat};
-use crate::types::NodeKey;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::export::Root;
+use super::{
+    CaseRule, DataAccess, Export, Kind, Object, RelPath, Result, SmbPath, Stat, names, of_errno, stat,
+};
+use crate::sys;
+use crate::types::{NodeKey, NtStatus};
 
 /// Whether a symlink as the last component is followed (it is not under FILE_OPEN_REPARSE_POINT).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,19 +55,203 @@ pub struct Target {
     /// What stands there now, if anything does, in its true case (it may be the renamed file itself, when only
     /// the case changes).
     pub existing: Option<(NodeKey, RelPath)>,
+    /// Keeps `existing`'s inode from being given to another file meanwhile.
+    _pin: Option<Object>,
 }
 
+/// A directory on the way, found.
+struct Dir {
+    fd: OwnedFd,
+    key: NodeKey,
+    path: RelPath,
+}
+
+impl Dir {
+    fn new(fd: OwnedFd, path: RelPath) -> Result<Dir> {
+        let key = stat::key(&sys::file::stat_fd(&fd).map_err(of_errno)?);
+        Ok(Dir { fd, key, path })
+    }
+
+    fn into_object(self) -> Object {
+        Object { fd: self.fd, key: self.key, kind: Kind::Directory, data: DataAccess::default() }
+    }
+}
+
+/// One step into a directory by name.
+enum Step {
+    /// It stands there under this name.
+    Is(Vec<u8>),
+    Nothing,
+}
+
+/// A name that comes and goes while we look for it: how often to look again.
+const TRIES: usize = 4;
+
 impl Export {
-    /// `OBJECT_PATH_NOT_FOUND` when a directory on the way is missing or is none.
-    pub fn lookup(&self, _path: &SmbPath, _last: Last) -> Result<Lookup> {
-        unreachable!()
+    /// `OBJECT_PATH_NOT_FOUND` when a directory on the way is missing or is none; `OBJECT_NAME_NOT_FOUND` for a
+    /// symlink that leads nowhere; `ACCESS_DENIED` for one that the share's policy does not follow.
+    pub fn lookup(&self, path: &SmbPath, last: Last) -> Result<Lookup> {
+        self.check_now_and_then()?;
+        let root = self.root();
+        let flags = match last {
+            Last::Follow => OFlags::empty(),
+            Last::Keep => OFlags::NOFOLLOW,
+        };
+        let wanted = path.as_rel();
+        for _ in 0..TRIES {
+            match self.open_beneath(&root, wanted.as_bytes(), flags) {
+                Ok(fd) => return self.found(fd, wanted.clone()).map(Lookup::Found),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(of_path_errno(errno)),
+            }
+            if let Some(lookup) = self.search(&root, wanted, flags)? {
+                return Ok(lookup);
+            }
+        }
+        // Renamed under our eyes again and again.
+        Err(NtStatus::OBJECT_NAME_NOT_FOUND)
     }
+
     /// Opens by on-disk path, exact case, last component not followed.
-    pub fn open_rel(&self, _path: &RelPath) -> Result<Found> {
-        unreachable!()
+    pub fn open_rel(&self, path: &RelPath) -> Result<Found> {
+        self.check_now_and_then()?;
+        let fd = self.open_beneath(&self.root(), path.as_bytes(), OFlags::NOFOLLOW).map_err(of_path_errno)?;
+        self.found(fd, path.clone())
     }
-    /// Resolves the directory of a rename's or link's destination.
-    pub fn target(&self, _path: &SmbPath) -> Result<Target> {
-        unreachable!()
+
+    /// Resolves the directory of a rename's or link's destination and looks what stands there.
+    pub fn target(&self, path: &SmbPath) -> Result<Target> {
+        if path.is_root() {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        match self.lookup(path, Last::Keep)? {
+            Lookup::Missing(missing) => {
+                Ok(Target { parent: missing.parent, path: missing.path, existing: None, _pin: None })
+            }
+            Lookup::Found(found) => {
+                let (dir, name) = found.path.split();
+                let dir = RelPath::from_bytes(dir);
+                let fd = self.open_dir(&self.root(), &dir).map_err(of_path_errno)?;
+                let spelled = path.as_rel().name();
+                let path = dir.join(if name == spelled { name } else { spelled });
+                let parent = Dir::new(fd, dir)?.into_object();
+                let existing = Some((found.object.key, found.path));
+                Ok(Target { parent, path, existing, _pin: Some(found.object) })
+            }
+        }
+    }
+
+    /// An `O_PATH` descriptor of a directory by on-disk path.
+    pub(super) fn open_dir(&self, root: &Root, path: &RelPath) -> rustix::io::Result<OwnedFd> {
+        self.open_beneath(root, path.as_bytes(), OFlags::DIRECTORY)
+    }
+
+    fn found(&self, fd: OwnedFd, path: RelPath) -> Result<Found> {
+        let (object, stat) = self.object_of(fd)?;
+        Ok(Found { object, stat, path })
+    }
+
+    /// The path has missed as it was spelled. Finds the longest part of it that exists, and goes on from there by
+    /// the name indexes. `None`: something changed meanwhile, start again.
+    fn search(&self, root: &Root, wanted: &RelPath, flags: OFlags) -> Result<Option<Lookup>> {
+        let parts: Vec<&[u8]> = wanted.components().collect();
+        let Some(last) = parts.len().checked_sub(1) else {
+            // The root itself is gone.
+            return Err(NtStatus::DEVICE_DOES_NOT_EXIST);
+        };
+        let Some((mut dir, mut at)) = self.longest_dir(root, &parts[..last])? else { return Ok(None) };
+        loop {
+            let name = parts[at];
+            let step = self.step(root, &dir, name, false)?;
+            let (disk, next) = match step {
+                Step::Is(disk) => {
+                    let next = dir.path.join(&disk);
+                    (disk, next)
+                }
+                Step::Nothing if at == last => {
+                    let path = dir.path.join(name);
+                    return Ok(Some(Lookup::Missing(Missing { parent: dir.into_object(), path })));
+                }
+                Step::Nothing => return Err(NtStatus::OBJECT_PATH_NOT_FOUND),
+            };
+            // With this one put right, the rest may well be right.
+            let whole = parts[at + 1..].iter().fold(next.clone(), |path, part| path.join(part));
+            match self.open_beneath(root, whole.as_bytes(), flags) {
+                Ok(fd) => return self.found(fd, whole).map(|found| Some(Lookup::Found(found))),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(of_path_errno(errno)),
+            }
+            if at == last {
+                return self.vanished(root, &dir, name, &disk);
+            }
+            dir = match self.open_dir(root, &next) {
+                Ok(fd) => Dir::new(fd, next)?,
+                Err(Errno::NOENT) => return self.vanished(root, &dir, name, &disk),
+                Err(errno) => return Err(of_path_errno(errno)),
+            };
+            at += 1;
+        }
+    }
+
+    /// The index had `name` as `disk`, but opening that missed: a symlink to nowhere, or the index is old.
+    fn vanished(&self, root: &Root, dir: &Dir, name: &[u8], disk: &[u8]) -> Result<Option<Lookup>> {
+        match sys::file::stat_at(&dir.fd, disk) {
+            Ok(stx) if stat::kind(&stx) == Kind::Symlink => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+            _ => {
+                self.step(root, dir, name, true)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The deepest directory of `parts` that is there as spelled, and how many parts lead to it.
+    fn longest_dir(&self, root: &Root, parts: &[&[u8]]) -> Result<Option<(Dir, usize)>> {
+        let open = |count: usize| -> Result<Option<Dir>> {
+            let path = RelPath::from_bytes(parts[..count].join(&b'/'));
+            match self.open_dir(root, &path) {
+                Ok(fd) => Dir::new(fd, path).map(Some),
+                Err(Errno::NOENT) => Ok(None),
+                Err(errno) => Err(of_path_errno(errno)),
+            }
+        };
+        // Nearly always only the last name is new.
+        if let Some(dir) = open(parts.len())? {
+            return Ok(Some((dir, parts.len())));
+        }
+        let (mut there, mut not) = (0, parts.len());
+        let mut best = open(0)?;
+        while there + 1 < not {
+            let middle = there + (not - there) / 2;
+            match open(middle)? {
+                Some(dir) => {
+                    best = Some(dir);
+                    there = middle;
+                }
+                None => not = middle,
+            }
+        }
+        Ok(best.map(|dir| (dir, there)))
+    }
+
+    /// What a client's name is called in a directory.
+    fn step(&self, root: &Root, dir: &Dir, name: &[u8], anew: bool) -> Result<Step> {
+        if root.facts.case == CaseRule::Insensitive {
+            return Ok(match sys::file::stat_at(&dir.fd, name) {
+                Ok(_) => Step::Is(name.to_vec()),
+                Err(_) => Step::Nothing,
+            });
+        }
+        let found = root.indexes.find(dir.fd.as_fd(), dir.key, &names::to_smb(name), anew);
+        Ok(found.map_err(of_path_errno)?.map_or(Step::Nothing, Step::Is))
+    }
+}
+
+/// On the way to the last component a missing or wrong thing is the path's fault, and symlinks that must not be
+/// followed are refused.
+pub(super) fn of_path_errno(errno: Errno) -> NtStatus {
+    match errno {
+        Errno::NOTDIR => NtStatus::OBJECT_PATH_NOT_FOUND,
+        Errno::XDEV | Errno::LOOP => NtStatus::ACCESS_DENIED,
+        other => of_errno(other),
     }
 }

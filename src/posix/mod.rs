@@ -4,22 +4,33 @@
 //! Resolution is always by descriptor beneath the export's root. A name is looked up exactly first, with one
 //! `openat2` for the whole path; only a miss consults the per-directory name index.
 
+mod attr;
+mod dosattrib;
 mod export;
+mod facts;
+mod index;
 mod lookup;
 mod names;
 mod object;
 mod ops;
 mod path;
+mod rename;
+mod resolve;
 mod scan;
 mod security;
 mod side;
 mod stat;
 mod status;
+#[cfg(test)]
+mod tests;
 
-pub use export::{CaseRule, Export, Facts, Locality, Policy, Symlinks, Volume};
+pub use attr::Times;
+pub use export::{Export, Policy, Symlinks};
+pub use facts::{CaseRule, Facts, Locality, Volume};
 pub use lookup::{Found, Last, Lookup, Missing, Target};
+pub use names::{fold as fold_name, same as same_name, to_smb as name_to_smb};
 pub use object::{Append, DataAccess, Kind, Object};
-pub use ops::{Created, NewFile, Times};
+pub use ops::{Created, NewFile};
 pub use path::{RelPath, SmbPath, Stream};
 pub use scan::{DirScan, Entry};
 pub use side::{MemorySide, SideStore};

@@ -1,7 +1,15 @@
-//! What changes the tree: create, rename, link, remove; times and attributes.
+//! Opening for data, creating, overwriting.
 
-use super::{DataAccess, Export, Missing, Object, RelPath, Result, Stat, Target};
-use crate::types::{FileAttributes, FileTime};
+use std::os::fd::AsFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::index::Edit;
+use super::stat::{KEPT, default_attributes};
+use super::{DataAccess, Export, Kind, Missing, Object, RelPath, Result, Stat, of_errno};
+use crate::sys;
+use crate::types::{FileAttributes, NtStatus};
 
 /// How a new file or directory shall be.
 #[derive(Clone, Copy, Debug)]
@@ -19,50 +27,116 @@ pub struct Created {
     pub path: RelPath,
 }
 
-/// Times to set; `None` leaves one as it is. (The change time cannot be set on Linux.)
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Times {
-    pub created: Option<FileTime>,
-    pub accessed: Option<FileTime>,
-    pub written: Option<FileTime>,
+impl Export {
+    /// Replaces the `O_PATH` descriptor by one for data; the kernel checks the rights. A directory is opened for
+    /// reading whatever is asked. `ACCESS_DENIED` for what is neither file nor directory.
+    pub fn open_data(&self, object: &mut Object, access: DataAccess) -> Result<()> {
+        let (flags, data) = match object.kind {
+            Kind::Directory => (OFlags::RDONLY | OFlags::DIRECTORY, DataAccess { read: true, write: false }),
+            Kind::File => {
+                let flags = match (access.read, access.write) {
+                    (true, true) => OFlags::RDWR,
+                    (false, true) => OFlags::WRONLY,
+                    (true, false) => OFlags::RDONLY,
+                    (false, false) => return Ok(()),
+                };
+                (flags, access)
+            }
+            Kind::Symlink | Kind::Special => return Err(NtStatus::ACCESS_DENIED),
+        };
+        if object.data == data {
+            return Ok(());
+        }
+        let fd =
+            sys::file::reopen(&object.fd, flags | OFlags::NONBLOCK | OFlags::NOCTTY).map_err(of_errno)?;
+        object.fd = fd;
+        object.data = data;
+        Ok(())
+    }
+
+    /// `OBJECT_NAME_COLLISION` if somebody was first: look up again.
+    pub fn create(&self, at: &Missing, how: NewFile) -> Result<Created> {
+        let name = at.path.name();
+        let root = self.root();
+        let policy = self.policy();
+        let (mode, exact) = match how.directory {
+            true => (policy.dir_mode.unwrap_or(0o777 & !policy.umask), policy.dir_mode),
+            false => (policy.file_mode.unwrap_or(0o666 & !policy.umask), policy.file_mode),
+        };
+        let mode = Mode::from_raw_mode(mode);
+        let parent = at.parent.fd.as_fd();
+        let made = root.indexes.change(&[(parent, at.parent.key, &[Edit::Added(name)])], || {
+            if how.directory {
+                rustix::fs::mkdirat(parent, name, mode)?;
+                let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                match rustix::fs::openat(parent, name, flags | OFlags::RDONLY, Mode::empty()) {
+                    // A mode that keeps its owner from reading.
+                    Err(Errno::ACCESS) => {
+                        let fd = rustix::fs::openat(parent, name, flags | OFlags::PATH, Mode::empty())?;
+                        Ok((fd, DataAccess::default()))
+                    }
+                    other => Ok((other?, DataAccess { read: true, write: false })),
+                }
+            } else {
+                let flags =
+                    OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+                let fd = rustix::fs::openat(parent, name, flags | OFlags::CLOEXEC, mode)?;
+                Ok((fd, DataAccess { read: true, write: true }))
+            }
+        });
+        let (fd, data) = made.map_err(|errno| match errno {
+            // The directory was removed while we were at it.
+            Errno::NOENT => NtStatus::OBJECT_PATH_NOT_FOUND,
+            other => of_errno(other),
+        })?;
+        let (mut object, mut stat) = self.object_of(fd)?;
+        object.data = data;
+        if let Some(exact) = exact
+            && stat.mode & 0o777 != exact & 0o777
+        {
+            // A default ACL or a umask took bits away.
+            sys::file::chmod(&object.fd, (stat.mode & 0o7000) | (exact & 0o777)).map_err(of_errno)?;
+        }
+        let attributes = new_attributes(object.kind, how.attributes);
+        if attributes & KEPT != default_attributes(object.kind) {
+            self.set_attributes(&object, attributes)?;
+            stat = self.stat(&object)?;
+        }
+        Ok(Created { object, stat, path: at.path.clone() })
+    }
+
+    /// What SUPERSEDE, OVERWRITE and OVERWRITE_IF do to an existing file (MS-FSA 2.1.5.1.2): no content, and the
+    /// attributes given; superseding starts its life anew. The object must be open for writing data.
+    pub fn overwrite(&self, object: &Object, how: NewFile, supersede: bool) -> Result<Stat> {
+        object.set_size(0)?;
+        self.set_attributes(object, new_attributes(object.kind, how.attributes))?;
+        let mut stat = self.stat(object)?;
+        if supersede {
+            let times = super::Times { created: Some(stat.changed), ..Default::default() };
+            self.set_times(object, times)?;
+            stat = self.stat(object)?;
+        }
+        Ok(stat)
+    }
+
+    /// Whether a directory has no entries (before delete pending is set on it).
+    pub fn is_empty(&self, directory: &Object) -> Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&directory.fd, c".", flags, Mode::empty()).map_err(of_errno)?;
+        let mut buf = sys::dir::DirBuf::new(1024);
+        while let Some(entry) = buf.next(&fd).map_err(of_errno)? {
+            if entry.name != b"." && entry.name != b".." {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
-impl Export {
-    pub fn stat(&self, _object: &Object) -> Result<Stat> {
-        unreachable!()
-    }
-    /// Replaces the `O_PATH` descriptor by one for data, checked by the kernel. `ACCESS_DENIED` for specials.
-    pub fn open_data(&self, _object: &mut Object, _access: DataAccess) -> Result<()> {
-        unreachable!()
-    }
-    /// `OBJECT_NAME_COLLISION` if somebody was first: look up again.
-    pub fn create(&self, _at: &Missing, _how: NewFile) -> Result<Created> {
-        unreachable!()
-    }
-    /// `how` as in `create`: what SUPERSEDE and OVERWRITE do to an existing file: size 0 and new attributes.
-    pub fn overwrite(&self, _object: &Object, _how: NewFile, _supersede: bool) -> Result<Stat> {
-        unreachable!()
-    }
-    /// Moves `object`, which stood at `from`. With `replace`, what stands at the target goes away; without,
-    /// `OBJECT_NAME_COLLISION` (but not when that is `object` itself: a change of case). Returns the new path.
-    pub fn rename(&self, _object: &Object, _from: &RelPath, _to: &Target, _replace: bool) -> Result<RelPath> {
-        unreachable!()
-    }
-    pub fn link(&self, _object: &Object, _to: &Target, _replace: bool) -> Result<RelPath> {
-        unreachable!()
-    }
-    /// Removes the name `path` of `object`; `OBJECT_NAME_NOT_FOUND` if something else stands there by now.
-    pub fn remove(&self, _object: &Object, _path: &RelPath) -> Result<()> {
-        unreachable!()
-    }
-    /// Whether a directory has no entries (before delete pending is set on it).
-    pub fn is_empty(&self, _directory: &Object) -> Result<bool> {
-        unreachable!()
-    }
-    pub fn set_times(&self, _object: &Object, _times: Times) -> Result<()> {
-        unreachable!()
-    }
-    pub fn set_attributes(&self, _object: &Object, _attributes: FileAttributes) -> Result<()> {
-        unreachable!()
+/// Files are born with ARCHIVE (MS-FSA 2.1.5.1.1).
+fn new_attributes(kind: Kind, asked: FileAttributes) -> FileAttributes {
+    match kind {
+        Kind::Directory => (asked & KEPT) | FileAttributes::DIRECTORY,
+        _ => (asked & KEPT) | FileAttributes::ARCHIVE,
     }
 }

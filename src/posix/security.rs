@@ -1,12 +1,226 @@
 //! Security descriptors from mode and POSIX ACL, and what the user may do.
 
-use super::{Export, Object, RelPath, Result};
+use rustix::io::Errno;
+
+use super::lookup::of_path_errno;
+use super::{Export, Kind, Object, RelPath, Result, Stat, of_errno};
+use crate::sys;
+use crate::sys::file::Access;
 use crate::types::AccessMask;
+use crate::wire::dtyp::{Ace, AceFlags, Acl, Control, SecurityDescriptor, Sid};
+
+/// What nobody who can name the object is denied.
+const ALWAYS: AccessMask =
+    AccessMask::READ_ATTRIBUTES.union(AccessMask::READ_CONTROL).union(AccessMask::SYNCHRONIZE);
+/// What the kernel lets an owner do whatever the mode says. (WRITE_OWNER: programs ask for GENERIC_ALL; giving
+/// the file away is refused when it is tried.)
+const OWNER: AccessMask =
+    AccessMask::WRITE_ATTRIBUTES.union(AccessMask::WRITE_DAC).union(AccessMask::WRITE_OWNER);
+
+/// The rights that `r`, `w`, `x` stand for. A program on a share is run by reading it, and Windows knows no
+/// mode bits: reading a file includes executing it.
+fn of_bits(read: bool, write: bool, execute: bool, kind: Kind) -> AccessMask {
+    let mut mask = ALWAYS;
+    if read {
+        mask |= AccessMask::FILE_READ;
+        if kind != Kind::Directory {
+            mask |= AccessMask::EXECUTE;
+        }
+    }
+    if write {
+        mask |= AccessMask::FILE_WRITE | AccessMask::DELETE_CHILD;
+    }
+    if execute {
+        mask |= AccessMask::EXECUTE;
+    }
+    mask
+}
 
 impl Export {
-    /// What the identity this thread has assumed may do, of the bits in `wanted` (`MAXIMUM_ALLOWED` or
-    /// `FILE_ALL`: everything there is). `path` is asked for the rights of the directory above (DELETE).
-    pub fn granted(&self, _object: &Object, _path: &RelPath, _wanted: AccessMask) -> Result<AccessMask> {
-        unreachable!()
+    /// What the identity this thread has assumed may do, of the bits in `wanted` (no generic ones;
+    /// `MAXIMUM_ALLOWED`: everything there is). The kernel is asked, and only for what is wanted. DELETE is a
+    /// right of the directory above: `path` leads there.
+    pub fn granted(&self, object: &Object, path: &RelPath, wanted: AccessMask) -> Result<AccessMask> {
+        let wanted = match wanted.contains(AccessMask::MAXIMUM_ALLOWED) {
+            true => AccessMask::FILE_ALL,
+            false => wanted & AccessMask::FILE_ALL,
+        };
+        let mut granted = ALWAYS;
+        let is_dir = object.kind == Kind::Directory;
+        let ask = |mask: AccessMask, what| -> Result<bool> {
+            Ok(wanted.intersects(mask) && sys::file::access(&object.fd, what).map_err(of_errno)?)
+        };
+        let read = of_bits(true, false, false, object.kind) - ALWAYS;
+        let write = of_bits(false, true, false, object.kind) - ALWAYS;
+        if ask(read, Access::Read)? {
+            granted |= read;
+        }
+        // Adding to a directory takes passing through it as well.
+        if ask(write, Access::Write)? && (!is_dir || ask(write, Access::Execute)?) {
+            granted |= write;
+        }
+        if is_dir && ask(AccessMask::TRAVERSE, Access::Execute)? {
+            granted |= AccessMask::TRAVERSE;
+        }
+        if wanted.intersects(OWNER - granted) && (sys::creds::current_uid() == 0 || self.owns(object)) {
+            granted |= OWNER;
+        }
+        if wanted.contains(AccessMask::DELETE) && self.may_remove(object, path)? {
+            granted |= AccessMask::DELETE;
+        }
+        Ok(granted & wanted)
+    }
+
+    /// Whether the user may take the name away: write and search on the directory, and under the sticky bit to
+    /// own the object or the directory. The root's DELETE is granted to its owner (programs ask for it);
+    /// deleting it is refused when it is tried.
+    fn may_remove(&self, object: &Object, path: &RelPath) -> Result<bool> {
+        let uid = sys::creds::current_uid();
+        let Some(parent) = path.parent() else {
+            return Ok(uid == 0 || self.owns(object));
+        };
+        let fd = match self.open_dir(&self.root(), &parent) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => return Ok(false),
+            Err(errno) => return Err(of_path_errno(errno)),
+        };
+        if !sys::file::access(&fd, Access::Write).map_err(of_errno)?
+            || !sys::file::access(&fd, Access::Execute).map_err(of_errno)?
+        {
+            return Ok(false);
+        }
+        let dir = sys::file::stat_fd(&fd).map_err(of_errno)?;
+        let sticky = u32::from(dir.stx_mode) & 0o1000 != 0;
+        Ok(!sticky || uid == 0 || dir.stx_uid == uid || self.owns(object))
+    }
+
+    /// Owner, group and a DACL that says what mode and POSIX ACL grant. (POSIX gives each user the rights of one
+    /// class only; a DACL adds them up. Where a class has fewer rights than a wider one, the DACL shows the more
+    /// generous sum, as Samba's does. The kernel decides in any case.)
+    pub fn security_descriptor(&self, object: &Object, stat: &Stat) -> Result<SecurityDescriptor> {
+        let entries = match self.posix_acl(object)? {
+            Some(entries) => entries,
+            None => Entry::of_mode(stat.mode),
+        };
+        let mask = entries.iter().find(|e| e.tag == Tag::Mask).map_or(7, |e| e.bits);
+        let mut aces = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let (sid, bits) = match entry.tag {
+                Tag::Owner => (Sid::unix_user(stat.uid), entry.bits),
+                Tag::User(uid) => (Sid::unix_user(uid), entry.bits & mask),
+                Tag::OwningGroup => (Sid::unix_group(stat.gid), entry.bits & mask),
+                Tag::Group(gid) => (Sid::unix_group(gid), entry.bits & mask),
+                Tag::Other => (Sid::EVERYONE, entry.bits),
+                Tag::Mask => continue,
+            };
+            let mut rights = of_bits(bits & 4 != 0, bits & 2 != 0, bits & 1 != 0, object.kind);
+            if entry.tag == Tag::Owner {
+                rights |= OWNER;
+            }
+            if bits & 2 != 0 {
+                rights |= AccessMask::DELETE;
+            }
+            aces.push(Ace::allow(sid, rights, AceFlags::empty()));
+        }
+        Ok(SecurityDescriptor {
+            control: Control::DACL_PRESENT | Control::SELF_RELATIVE,
+            owner: Some(Sid::unix_user(stat.uid)),
+            group: Some(Sid::unix_group(stat.gid)),
+            sacl: None,
+            dacl: Some(Acl { revision: 2, aces }),
+        })
+    }
+
+    fn posix_acl(&self, object: &Object) -> Result<Option<Vec<Entry>>> {
+        if object.kind == Kind::Symlink {
+            return Ok(None);
+        }
+        let mut buf = vec![0; 256];
+        loop {
+            match sys::xattr::get(&object.fd, c"system.posix_acl_access", &mut buf) {
+                Ok(n) => return Ok(Entry::decode(&buf[..n])),
+                Err(Errno::RANGE) if buf.len() < 1 << 16 => buf.resize(1 << 16, 0),
+                Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
+                Err(errno) => return Err(of_errno(errno)),
+            }
+        }
+    }
+}
+
+/// Who an entry of a POSIX ACL is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tag {
+    Owner,
+    User(u32),
+    OwningGroup,
+    Group(u32),
+    Mask,
+    Other,
+}
+
+/// One entry; `bits` as in a mode (`r` 4, `w` 2, `x` 1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Entry {
+    tag: Tag,
+    bits: u32,
+}
+
+impl Entry {
+    fn of_mode(mode: u32) -> Vec<Entry> {
+        [(Tag::Owner, 6), (Tag::OwningGroup, 3), (Tag::Other, 0)]
+            .map(|(tag, shift)| Entry { tag, bits: mode >> shift & 7 })
+            .to_vec()
+    }
+
+    /// The value of `system.posix_acl_access`: version 2, then entries of tag 16, bits 16, id 32 bits.
+    fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
+        let (version, rest) = bytes.split_first_chunk::<4>()?;
+        if u32::from_le_bytes(*version) != 2 || rest.len() % 8 != 0 {
+            return None;
+        }
+        rest.chunks_exact(8)
+            .map(|e| {
+                let id = u32::from_le_bytes([e[4], e[5], e[6], e[7]]);
+                let tag = match u16::from_le_bytes([e[0], e[1]]) {
+                    0x01 => Tag::Owner,
+                    0x02 => Tag::User(id),
+                    0x04 => Tag::OwningGroup,
+                    0x08 => Tag::Group(id),
+                    0x10 => Tag::Mask,
+                    0x20 => Tag::Other,
+                    _ => return None,
+                };
+                Some(Entry { tag, bits: u32::from(u16::from_le_bytes([e[2], e[3]])) & 7 })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acl_from_disk() {
+        // user::rw-, user:1000:r--, group::r--, mask::rw-, other::---
+        let bytes = [
+            &2u32.to_le_bytes()[..],
+            &[1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0],
+            &[
+                4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255,
+                255,
+            ],
+        ]
+        .concat();
+        let entries = Entry::decode(&bytes).unwrap();
+        assert_eq!(entries[1], Entry { tag: Tag::User(1000), bits: 4 });
+        assert_eq!(entries.len(), 5);
+        assert_eq!(Entry::decode(&bytes[..7]), None);
+    }
+
+    #[test]
+    fn an_owner_who_may_read_and_write_has_full_control_of_a_file() {
+        let mask = of_bits(true, true, false, Kind::File) | OWNER | AccessMask::DELETE;
+        assert_eq!(mask, AccessMask::FILE_ALL);
     }
 }

@@ -1,6 +1,9 @@
 //! What is known of one file or directory.
 
+use rustix::fs::{FileType, Statx, StatxTimestamp};
+
 use super::Kind;
+use super::dosattrib::DosAttrib;
 use crate::types::{FileAttributes, FileTime, NodeKey};
 
 /// Facts of one object at one moment.
@@ -24,4 +27,73 @@ pub struct Stat {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+}
+
+/// The attributes that are kept on disk as the client set them. The others follow from what the file is.
+pub(super) const KEPT: FileAttributes = FileAttributes::READONLY
+    .union(FileAttributes::HIDDEN)
+    .union(FileAttributes::SYSTEM)
+    .union(FileAttributes::ARCHIVE)
+    .union(FileAttributes::TEMPORARY)
+    .union(FileAttributes::SPARSE_FILE)
+    .union(FileAttributes::OFFLINE)
+    .union(FileAttributes::NOT_CONTENT_INDEXED);
+
+/// What a file has that nobody has given attributes.
+pub(super) fn default_attributes(kind: Kind) -> FileAttributes {
+    match kind {
+        Kind::File => FileAttributes::ARCHIVE,
+        _ => FileAttributes::empty(),
+    }
+}
+
+pub(super) fn key(stx: &Statx) -> NodeKey {
+    // As the C library's makedev packs them.
+    NodeKey { dev: rustix::fs::makedev(stx.stx_dev_major, stx.stx_dev_minor), ino: stx.stx_ino }
+}
+
+pub(super) fn kind(stx: &Statx) -> Kind {
+    Kind::of(FileType::from_raw_mode(u32::from(stx.stx_mode)))
+}
+
+fn time(t: StatxTimestamp) -> FileTime {
+    FileTime::from_unix(t.tv_sec, t.tv_nsec)
+}
+
+impl Stat {
+    pub(super) fn new(stx: &Statx, dos: DosAttrib) -> Stat {
+        let kind = kind(stx);
+        let (accessed, written, changed) = (time(stx.stx_atime), time(stx.stx_mtime), time(stx.stx_ctime));
+        let born = (stx.stx_mask & rustix::fs::StatxFlags::BTIME.bits() != 0 && stx.stx_btime.tv_sec != 0)
+            .then(|| time(stx.stx_btime));
+        let created = dos.created.or(born).unwrap_or_else(|| accessed.min(written).min(changed));
+        let mut attributes = dos.attributes.unwrap_or(default_attributes(kind)) & KEPT;
+        match kind {
+            Kind::Directory => {
+                attributes |= FileAttributes::DIRECTORY;
+                attributes.remove(FileAttributes::TEMPORARY | FileAttributes::SPARSE_FILE);
+            }
+            Kind::Symlink => attributes |= FileAttributes::REPARSE_POINT,
+            Kind::File | Kind::Special => {}
+        }
+        if attributes.is_empty() {
+            attributes = FileAttributes::NORMAL;
+        }
+        let has_data = kind == Kind::File;
+        Stat {
+            key: key(stx),
+            kind,
+            size: if has_data { stx.stx_size } else { 0 },
+            allocation: if has_data { stx.stx_blocks * 512 } else { 0 },
+            created,
+            accessed,
+            written,
+            changed,
+            attributes,
+            nlink: stx.stx_nlink,
+            mode: u32::from(stx.stx_mode),
+            uid: stx.stx_uid,
+            gid: stx.stx_gid,
+        }
+    }
 }

@@ -1,7 +1,22 @@
 //! The system calls, and the only unsafe code of the house. Thin: arguments in, `Errno` out, no policy.
 //!
-//! What `rustix` covers safely is called through it; what it does not (fsuid, `faccessat2` by empty path,
-//! `getxattrat`, `getdents64` into an owned buffer, file handles) is made here by hand.
+//! What `rustix` covers safely is called through it, here or at the place of use; what it does not (fsuid,
+//! `faccessat2` by empty path, `getxattrat`, `getdents64` into an owned buffer, file handles) is made here.
 #![allow(unsafe_code)]
 
 pub mod creds;
+pub mod dir;
+pub mod file;
+pub mod handle;
+pub mod process;
+pub mod xattr;
+
+/// Turns the result of a raw call into a `Result`.
+fn check(ret: libc::c_long) -> rustix::io::Result<usize> {
+    if ret < 0 {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        Err(rustix::io::Errno::from_raw_os_error(errno))
+    } else {
+        Ok(ret as usize)
+    }
+}

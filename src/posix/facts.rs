@@ -1,0 +1,197 @@
+//! What is found out about a file system once, when the export opens; and its size, when asked.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{StatVfsMountFlags, Statx};
+use rustix::io::Errno;
+
+use super::index::Clockwork;
+use super::{Export, Result, of_errno};
+use crate::sys;
+use crate::types::FileTime;
+
+/// How far a file system's changes can be seen from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Locality {
+    Local,
+    Fuse,
+    Remote,
+}
+
+/// Whether the file system itself tells `a` from `A`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CaseRule {
+    Sensitive,
+    Insensitive,
+}
+
+/// Found out once, when the export opens.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// As in mountinfo: `ext4`, `fuse.rclone`.
+    pub fs_type: String,
+    /// As in mountinfo: `/dev/sda1`, `remote:`.
+    pub source: String,
+    pub magic: u64,
+    pub locality: Locality,
+    pub xattrs: bool,
+    pub read_only: bool,
+    pub case: CaseRule,
+    pub device: u64,
+    /// The volume's serial number: the same every time this path is exported.
+    pub serial: u32,
+    /// When the root directory was made.
+    pub created: FileTime,
+}
+
+/// MS-FSCC 2.5: what the volume classes are made of.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// Bytes; `free` counts what is kept for root, `available` does not.
+    pub total: u64,
+    pub free: u64,
+    pub available: u64,
+    pub sector_size: u32,
+    pub cluster_size: u32,
+    pub serial: u32,
+    pub label: String,
+    /// Told to clients: `NTFS`.
+    pub fs_name: &'static str,
+    /// MS-FSCC 2.5.1 FileSystemAttributes.
+    pub flags: u32,
+    /// Characters.
+    pub max_name: u32,
+    pub created: FileTime,
+}
+
+mod magic {
+    pub const EXT4: u64 = 0xEF53;
+    pub const XFS: u64 = 0x5846_5342;
+    pub const BTRFS: u64 = 0x9123_683E;
+    pub const TMPFS: u64 = 0x0102_1994;
+}
+
+const REMOTE: [&str; 13] = [
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "9p",
+    "ceph",
+    "afs",
+    "lustre",
+    "glusterfs",
+    "beegfs",
+    "ocfs2",
+    "gfs2",
+    "virtiofs",
+];
+const INSENSITIVE: [&str; 5] = ["vfat", "msdos", "exfat", "hfs", "hfsplus"];
+
+pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, path: &Path) -> io::Result<Facts> {
+    let fs = rustix::fs::fstatfs(root)?;
+    let vfs = rustix::fs::fstatvfs(root)?;
+    let (fs_type, source) = mount_of(root, stx.stx_mnt_id).unwrap_or_default();
+    let locality = if REMOTE.contains(&fs_type.as_str()) {
+        Locality::Remote
+    } else if fs_type == "fuse" || fs_type.starts_with("fuse.") {
+        Locality::Fuse
+    } else {
+        Locality::Local
+    };
+    let xattrs = match sys::xattr::get(root, c"user.smbgate.probe", &mut [0; 8]) {
+        Ok(_) | Err(Errno::NODATA | Errno::RANGE | Errno::ACCESS) => true,
+        Err(_) => false,
+    };
+    // The file system's own id where it lasts, else the names of both ends.
+    let mut hash = crc32fast::Hasher::new();
+    if vfs.f_fsid != 0 && matches!(fs.f_type as u64, magic::EXT4 | magic::XFS | magic::BTRFS) {
+        hash.update(&vfs.f_fsid.to_le_bytes());
+        hash.update(&stx.stx_ino.to_le_bytes());
+    } else {
+        hash.update(source.as_bytes());
+        hash.update(path.as_os_str().as_bytes());
+    }
+    Ok(Facts {
+        locality,
+        xattrs,
+        case: match INSENSITIVE.contains(&fs_type.as_str()) {
+            true => CaseRule::Insensitive,
+            false => CaseRule::Sensitive,
+        },
+        fs_type,
+        source,
+        magic: fs.f_type as u64,
+        read_only: vfs.f_flag.contains(StatVfsMountFlags::RDONLY),
+        device: super::stat::key(stx).dev,
+        serial: hash.finalize(),
+        created: super::Stat::new(stx, Default::default()).created,
+    })
+}
+
+/// File system type and source of a mount.
+fn mount_of(fd: BorrowedFd<'_>, mount: u64) -> Option<(String, String)> {
+    let mut id = mount;
+    if id == 0 {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+        id = info.lines().find_map(|l| l.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
+    }
+    let table = std::fs::read("/proc/self/mountinfo").ok()?;
+    let table = String::from_utf8_lossy(&table);
+    let line = table.lines().find(|l| l.split(' ').next().and_then(|n| n.parse().ok()) == Some(id))?;
+    let mut tail = line.split(" - ").nth(1)?.split(' ');
+    Some((tail.next()?.to_owned(), tail.next().unwrap_or_default().to_owned()))
+}
+
+/// Whether change times tell every change.
+pub(super) fn clockwork(facts: &Facts) -> Clockwork {
+    if facts.locality != Locality::Local {
+        Clockwork::Foreign
+    } else if multigrain() && matches!(facts.magic, magic::EXT4 | magic::XFS | magic::BTRFS | magic::TMPFS) {
+        Clockwork::Fine
+    } else {
+        Clockwork::Ticks
+    }
+}
+
+/// Linux 6.13 gave these file systems multigrain timestamps.
+fn multigrain() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0u32));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 13)
+}
+
+impl Export {
+    /// Sizes now, as the user this thread acts for sees them.
+    pub fn volume(&self) -> Result<Volume> {
+        self.check_now_and_then()?;
+        let root = self.root();
+        let vfs = rustix::fs::fstatvfs(root.fd()).map_err(of_errno)?;
+        let facts = &root.facts;
+        let unit = vfs.f_frsize.max(1);
+        let cluster = u32::try_from(unit).unwrap_or(4096).clamp(512, 1 << 20).next_power_of_two();
+        // CASE_SENSITIVE_SEARCH, CASE_PRESERVED_NAMES, UNICODE_ON_DISK, PERSISTENT_ACLS, SPARSE_FILES
+        let mut flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x40;
+        if facts.read_only {
+            flags |= 0x8_0000;
+        }
+        let label = self.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Volume {
+            total: vfs.f_blocks.saturating_mul(unit),
+            free: vfs.f_bfree.saturating_mul(unit),
+            available: vfs.f_bavail.saturating_mul(unit),
+            sector_size: 512,
+            cluster_size: cluster,
+            serial: facts.serial,
+            label: label.chars().take(32).collect(),
+            fs_name: "NTFS",
+            flags,
+            max_name: 255,
+            created: facts.created,
+        })
+    }
+}

@@ -1,0 +1,339 @@
+//! The name index: per directory, names as clients compare them to names on disk.
+//!
+//! It is asked only when an exact lookup missed. It is built by reading the directory once, and then
+//! *maintained* by our own changes, so that a run of creates in one directory reads it once.
+//!
+//! An index speaks for one version of its directory (its change time). What that misses:
+//! - Change times move in ticks on many file systems: an index built in the tick of the last change may lack a
+//!   later change of the same tick. It is *unproven* until it has been built again after the tick.
+//! - Between our own change and our reading the new change time, somebody else may have changed the directory.
+//!   A maintained index is unproven too.
+//! - Remote file systems may not move the time at all.
+//!
+//! An unproven index is trusted for a grace time only, and never so short that reading directories takes more
+//! than a twentieth of the time.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags, Statx};
+use rustix::io::{Errno, Result};
+use smallvec::SmallVec;
+
+use super::names;
+use crate::sys;
+use crate::types::NodeKey;
+
+/// Bounds of all indexes of one export together.
+const MAX_DIRECTORIES: usize = 4096;
+const MAX_NAMES: usize = 1_000_000;
+
+/// How far the change times of the file system can be relied on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Clockwork {
+    /// Every change after a look at the time gives a new one (Linux 6.13 and the large local file systems).
+    Fine,
+    /// By the timer tick of this machine.
+    Ticks,
+    /// Unknown: another machine's or a daemon's.
+    Foreign,
+}
+
+/// Longer than any tick (10 ms at HZ=100).
+const TICK: Duration = Duration::from_millis(20);
+
+/// What must be equal for a directory to be unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Version {
+    changed: (i64, u32),
+    written: (i64, u32),
+}
+
+impl Version {
+    fn of(stx: &Statx) -> Version {
+        Version {
+            changed: (stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec),
+            written: (stx.stx_mtime.tv_sec, stx.stx_mtime.tv_nsec),
+        }
+    }
+}
+
+/// What one of our own operations did to a directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Edit<'a> {
+    Added(&'a [u8]),
+    Removed(&'a [u8]),
+}
+
+/// Names on disk that are one name to clients; nearly always one.
+type Names = SmallVec<[Box<[u8]>; 1]>;
+
+/// Keyed by a hash of the folded name; names on disk decide. About 60 bytes and the name for an entry.
+struct Index {
+    names: HashMap<u64, Names>,
+    count: usize,
+    version: Version,
+    built: Instant,
+    cost: Duration,
+    /// How long it may be trusted though it is unproven; `None`: it is proven.
+    grace: Option<Duration>,
+}
+
+/// One directory's place. Its lock is held across our own changes of the directory and across reading it.
+#[derive(Default)]
+struct Slot {
+    index: Mutex<Option<Index>>,
+    size: AtomicUsize,
+    used: AtomicU64,
+}
+
+/// All name indexes of one export.
+pub(super) struct Indexes {
+    slots: Mutex<HashMap<NodeKey, Arc<Slot>>>,
+    clock: AtomicU64,
+    hasher: RandomState,
+    scans: AtomicU64,
+    pub(super) clockwork: Clockwork,
+}
+
+impl Indexes {
+    pub(super) fn new(clockwork: Clockwork) -> Indexes {
+        Indexes {
+            slots: Mutex::default(),
+            clock: AtomicU64::new(0),
+            hasher: RandomState::new(),
+            scans: AtomicU64::new(0),
+            clockwork,
+        }
+    }
+
+    pub(super) fn scans(&self) -> u64 {
+        self.scans.load(Ordering::Relaxed)
+    }
+
+    /// The name on disk for `name`, its own spelling preferred. With `anew` the directory is read in any case.
+    pub(super) fn find(
+        &self,
+        dir: BorrowedFd<'_>,
+        key: NodeKey,
+        name: &str,
+        anew: bool,
+    ) -> Result<Option<Vec<u8>>> {
+        let slot = self.slot(key);
+        let mut index = slot.index.lock();
+        let version = Version::of(&sys::file::stat_fd(dir)?);
+        if !anew
+            && let Some(index) = &*index
+            && index.version == version
+        {
+            let hit = self.search(index, name);
+            // What was found is opened next, which proves it; what was not found needs a trusted index.
+            let trusted = index.grace.is_none_or(|grace| index.built.elapsed() < grace.max(index.cost * 20));
+            if hit.is_some() || trusted {
+                return Ok(hit);
+            }
+        }
+        let fresh = match self.build(dir) {
+            Ok(fresh) => fresh,
+            // May be passed through, not listed: exact names only.
+            Err(Errno::ACCESS) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        let hit = self.search(&fresh, name);
+        slot.size.store(fresh.count, Ordering::Relaxed);
+        *index = Some(fresh);
+        drop(index);
+        self.evict();
+        Ok(hit)
+    }
+
+    /// Runs one of our own changes to directories and keeps their indexes true. `changed` names the directories
+    /// (one, or two for a rename) and what `work` will have done there.
+    pub(super) fn change<T>(
+        &self,
+        changed: &[(BorrowedFd<'_>, NodeKey, &[Edit<'_>])],
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let mut held: SmallVec<[_; 2]> = {
+            let slots = self.slots.lock();
+            changed.iter().filter_map(|c| Some((*c, Arc::clone(slots.get(&c.1)?)))).collect()
+        };
+        // Always in the same order, so that two renames cannot wait for each other.
+        held.sort_by_key(|(change, _)| change.1);
+        held.dedup_by_key(|(change, _)| change.1);
+        let mut guards: SmallVec<[_; 2]> = held.iter().map(|(_, slot)| slot.index.lock()).collect();
+        for ((change, _), guard) in held.iter().zip(&mut guards) {
+            let stands = guard.as_ref().is_some_and(|index| {
+                sys::file::stat_fd(change.0).is_ok_and(|stx| Version::of(&stx) == index.version)
+            });
+            if !stands {
+                **guard = None;
+            }
+        }
+        let out = work()?;
+        for ((change, slot), guard) in held.iter().zip(&mut guards) {
+            let Some(index) = guard.as_mut() else { continue };
+            match sys::file::stat_fd(change.0) {
+                Ok(stx) => index.version = Version::of(&stx),
+                Err(_) => {
+                    **guard = None;
+                    continue;
+                }
+            }
+            // The same directory may be named twice (a rename within it).
+            for (_, _, edits) in changed.iter().filter(|c| c.1 == change.1) {
+                for edit in *edits {
+                    self.edit(index, *edit);
+                }
+            }
+            let grace = match self.clockwork {
+                Clockwork::Foreign => FOREIGN_GRACE,
+                _ => MAINTAINED_GRACE,
+            };
+            index.grace = Some(index.grace.unwrap_or(grace).max(grace));
+            slot.size.store(index.count, Ordering::Relaxed);
+        }
+        Ok(out)
+    }
+
+    /// The directory is gone.
+    pub(super) fn forget(&self, key: NodeKey) {
+        self.slots.lock().remove(&key);
+    }
+
+    fn hash(&self, smb: &str) -> u64 {
+        if smb.is_ascii() {
+            // The same as of the folded string, without making it.
+            let mut buf = [0u8; names::MAX_UNITS];
+            if let Some(buf) = buf.get_mut(..smb.len()) {
+                buf.copy_from_slice(smb.as_bytes());
+                buf.make_ascii_uppercase();
+                return self.hasher.hash_one(&*buf);
+            }
+        }
+        self.hasher.hash_one(names::fold(smb).as_bytes())
+    }
+
+    fn search(&self, index: &Index, name: &str) -> Option<Vec<u8>> {
+        let candidates = index.names.get(&self.hash(name))?;
+        let mut best: Option<&[u8]> = None;
+        for disk in candidates {
+            let smb = names::to_smb(disk);
+            if smb == name {
+                return Some(disk.to_vec());
+            }
+            if names::same(&smb, name) && best.is_none_or(|b| **disk < *b) {
+                best = Some(disk);
+            }
+        }
+        best.map(<[u8]>::to_vec)
+    }
+
+    fn edit(&self, index: &mut Index, edit: Edit<'_>) {
+        match edit {
+            Edit::Added(name) => {
+                let names = index.names.entry(self.hash(&names::to_smb(name))).or_default();
+                if !names.iter().any(|n| **n == *name) {
+                    names.push(name.into());
+                    index.count += 1;
+                }
+            }
+            Edit::Removed(name) => {
+                let hash = self.hash(&names::to_smb(name));
+                if let Some(names) = index.names.get_mut(&hash) {
+                    let before = names.len();
+                    names.retain(|n| **n != *name);
+                    index.count -= before - names.len();
+                    if names.is_empty() {
+                        index.names.remove(&hash);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the directory.
+    fn build(&self, dir: BorrowedFd<'_>) -> Result<Index> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        let built = Instant::now();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(dir, c".", flags, Mode::empty())?;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        let before = sys::file::stat_fd(&fd)?;
+        let mut index = Index {
+            names: HashMap::new(),
+            count: 0,
+            version: Version::of(&before),
+            built,
+            cost: Duration::ZERO,
+            grace: None,
+        };
+        let mut buf = sys::dir::DirBuf::new(64 << 10);
+        let mut smb = String::new();
+        while let Some(entry) = buf.next(&fd)? {
+            if entry.name == b"." || entry.name == b".." {
+                continue;
+            }
+            smb.clear();
+            names::push_smb(entry.name, &mut smb);
+            index.names.entry(self.hash(&smb)).or_default().push(entry.name.into());
+            index.count += 1;
+        }
+        index.names.shrink_to_fit();
+        let moved = Version::of(&sys::file::stat_fd(&fd)?) != index.version;
+        index.cost = built.elapsed();
+        let age = Duration::try_from_secs_f64(
+            (now.tv_sec - before.stx_ctime.tv_sec) as f64
+                + (now.tv_nsec as f64 - f64::from(before.stx_ctime.tv_nsec)) / 1e9,
+        )
+        .unwrap_or(Duration::ZERO);
+        index.grace = match self.clockwork {
+            Clockwork::Foreign => Some(FOREIGN_GRACE),
+            _ if moved => Some(TICK),
+            Clockwork::Fine => None,
+            Clockwork::Ticks => (age < TICK).then_some(TICK),
+        };
+        Ok(index)
+    }
+
+    fn slot(&self, key: NodeKey) -> Arc<Slot> {
+        let slot = Arc::clone(self.slots.lock().entry(key).or_default());
+        slot.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        slot
+    }
+
+    /// Lets go of the indexes that were not used for longest, a quarter at a time.
+    fn evict(&self) {
+        let mut slots = self.slots.lock();
+        let total: usize = slots.values().map(|s| s.size.load(Ordering::Relaxed)).sum();
+        if slots.len() <= MAX_DIRECTORIES && total <= MAX_NAMES {
+            return;
+        }
+        let mut by_age: Vec<_> = slots
+            .iter()
+            .map(|(key, s)| (s.used.load(Ordering::Relaxed), *key, s.size.load(Ordering::Relaxed)))
+            .collect();
+        by_age.sort_unstable();
+        let (mut directories, mut names) = (slots.len(), total);
+        // The last one is in use right now, however large it is.
+        by_age.pop();
+        for (_, key, size) in by_age {
+            if directories <= MAX_DIRECTORIES * 3 / 4 && names <= MAX_NAMES * 3 / 4 {
+                break;
+            }
+            slots.remove(&key);
+            directories -= 1;
+            names -= size;
+        }
+    }
+}
+
+/// How long an index is trusted that our own changes have carried on.
+const MAINTAINED_GRACE: Duration = Duration::from_secs(1);
+/// How long one is trusted where change times say little.
+const FOREIGN_GRACE: Duration = Duration::from_secs(2);

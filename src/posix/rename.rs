@@ -1,0 +1,243 @@
+//! What changes names: rename, link, remove.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::export::Root;
+use super::index::Edit;
+use super::lookup::of_path_errno;
+use super::{Export, Kind, Object, RelPath, Result, Target, of_errno, stat};
+use crate::sys;
+use crate::types::{NodeKey, NtStatus};
+
+/// A name of an object, proved a moment ago.
+struct Place {
+    fd: OwnedFd,
+    key: NodeKey,
+    path: RelPath,
+}
+
+impl Export {
+    /// Moves `object`, which stood at `from`. With `replace`, a file that stands at the target goes away; without,
+    /// `OBJECT_NAME_COLLISION` (but not when that is `object`'s own name: a change of case). The new path.
+    pub fn rename(&self, object: &Object, from: &RelPath, to: &Target, replace: bool) -> Result<RelPath> {
+        let root = self.root();
+        let place = self.place_of(&root, object, from)?;
+        let (old, new) = (place.path.name(), to.path.name());
+        let existing = match &to.existing {
+            Some((_, path)) if to.parent.key == place.key && path.name() == old => {
+                if old == new {
+                    return Ok(place.path.clone());
+                }
+                None
+            }
+            other => other.as_ref(),
+        };
+        if existing.is_some() && !replace {
+            return Err(NtStatus::OBJECT_NAME_COLLISION);
+        }
+        let source = (place.fd.as_fd(), place.key);
+        let target = (to.parent.fd.as_fd(), to.parent.key);
+        if let Some((key, path)) = existing {
+            let there = path.name();
+            let stx = match sys::file::stat_at(target.0, there) {
+                Ok(stx) => Some(stx),
+                Err(Errno::NOENT) => None,
+                Err(errno) => return Err(of_errno(errno)),
+            };
+            if let Some(stx) = stx {
+                if stat::key(&stx) != *key {
+                    // Somebody else's file by now: the caller's share mode checks were about another.
+                    return Err(NtStatus::OBJECT_NAME_COLLISION);
+                }
+                if stat::kind(&stx) == Kind::Directory {
+                    return Err(NtStatus::ACCESS_DENIED);
+                }
+                let edits_from = [Edit::Removed(old)];
+                let edits_to = [Edit::Added(there)];
+                let changed = [(source.0, source.1, &edits_from[..]), (target.0, target.1, &edits_to[..])];
+                root.indexes
+                    .change(&changed, || {
+                        if stat::key(&stx) == object.key {
+                            // Two names of one file: rename(2) would leave both.
+                            return rustix::fs::unlinkat(source.0, old, AtFlags::empty());
+                        }
+                        rustix::fs::renameat(source.0, old, target.0, there)
+                    })
+                    .map_err(of_rename_errno)?;
+                self.gone(&stx);
+                if there != new {
+                    self.move_name(&root, target, there, target, new)?;
+                }
+                return Ok(to.path.clone());
+            }
+        }
+        self.move_name(&root, source, old, target, new)?;
+        Ok(to.path.clone())
+    }
+
+    /// Never replaces anything.
+    fn move_name(
+        &self,
+        root: &Root,
+        from: (std::os::fd::BorrowedFd<'_>, NodeKey),
+        old: &[u8],
+        to: (std::os::fd::BorrowedFd<'_>, NodeKey),
+        new: &[u8],
+    ) -> Result<()> {
+        let (edits_from, edits_to) = ([Edit::Removed(old)], [Edit::Added(new)]);
+        let changed = [(from.0, from.1, &edits_from[..]), (to.0, to.1, &edits_to[..])];
+        root.indexes
+            .change(&changed, || {
+                match rustix::fs::renameat_with(from.0, old, to.0, new, RenameFlags::NOREPLACE) {
+                    // File systems without the flag, and those without case, where the new name is the old one.
+                    Err(Errno::INVAL | Errno::EXIST | Errno::NOSYS)
+                        if self.may_rename_plainly(from.0, old, to.0, new) =>
+                    {
+                        rustix::fs::renameat(from.0, old, to.0, new)
+                    }
+                    other => other,
+                }
+            })
+            .map_err(of_rename_errno)
+    }
+
+    fn may_rename_plainly<A: AsFd, B: AsFd>(&self, from: A, old: &[u8], to: B, new: &[u8]) -> bool {
+        match sys::file::stat_at(to, new) {
+            Err(Errno::NOENT) => true,
+            Ok(there) => {
+                self.facts().case == super::CaseRule::Insensitive
+                    && sys::file::stat_at(from, old).is_ok_and(|own| stat::key(&own) == stat::key(&there))
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Gives `object` a second name.
+    pub fn link(&self, object: &Object, to: &Target, replace: bool) -> Result<RelPath> {
+        if object.kind == Kind::Directory {
+            return Err(NtStatus::FILE_IS_A_DIRECTORY);
+        }
+        let root = self.root();
+        let parent = to.parent.fd.as_fd();
+        if let Some((key, path)) = &to.existing {
+            if !replace {
+                return Err(NtStatus::OBJECT_NAME_COLLISION);
+            }
+            let there = path.name();
+            match sys::file::stat_at(parent, there) {
+                Ok(stx) if stat::key(&stx) != *key => return Err(NtStatus::OBJECT_NAME_COLLISION),
+                Ok(stx) if stat::kind(&stx) == Kind::Directory => return Err(NtStatus::ACCESS_DENIED),
+                Ok(stx) => {
+                    if stat::key(&stx) == object.key && there == to.path.name() {
+                        return Ok(to.path.clone());
+                    }
+                    let edits = [Edit::Removed(there)];
+                    root.indexes
+                        .change(&[(parent, to.parent.key, &edits)], || {
+                            rustix::fs::unlinkat(parent, there, AtFlags::empty())
+                        })
+                        .map_err(of_errno)?;
+                    self.gone(&stx);
+                }
+                Err(_) => {}
+            }
+        }
+        let name = to.path.name();
+        root.indexes
+            .change(&[(parent, to.parent.key, &[Edit::Added(name)])], || {
+                sys::file::link(&object.fd, parent, name)
+            })
+            .map_err(of_rename_errno)?;
+        Ok(to.path.clone())
+    }
+
+    /// Removes the name `path` of `object`; `OBJECT_NAME_NOT_FOUND` if something else stands there by now and
+    /// the object is nowhere else beneath the root.
+    pub fn remove(&self, object: &Object, path: &RelPath) -> Result<()> {
+        let root = self.root();
+        if path.is_root() || object.key == root.key {
+            return Err(NtStatus::CANNOT_DELETE);
+        }
+        let place = self.place_of(&root, object, path)?;
+        let name = place.path.name();
+        let flags = if object.kind == Kind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let dir = place.fd.as_fd();
+        root.indexes
+            .change(&[(dir, place.key, &[Edit::Removed(name)])], || rustix::fs::unlinkat(dir, name, flags))
+            .map_err(|errno| match errno {
+                // unlink of a directory, or POSIX's other word for "not empty".
+                Errno::EXIST => NtStatus::DIRECTORY_NOT_EMPTY,
+                other => of_errno(other),
+            })?;
+        if object.kind == Kind::Directory {
+            root.indexes.forget(object.key);
+        }
+        if !root.facts.xattrs && sys::file::stat_fd(&object.fd).is_ok_and(|stx| stx.stx_nlink == 0) {
+            self.policy().side.remove(object.key);
+        }
+        Ok(())
+    }
+
+    /// Where the object is now, beneath the root, as the kernel knows; `None` when it has no name there any more.
+    pub fn path_now(&self, object: &Object) -> Option<RelPath> {
+        let place = sys::file::path_of(&object.fd).ok()?;
+        let root = sys::file::path_of(self.root().fd()).ok()?;
+        let rest = place.strip_prefix(&*root)?;
+        match rest.first() {
+            None => Some(RelPath::root()),
+            Some(b'/') => Some(RelPath::from_bytes(&rest[1..])),
+            Some(_) if root == b"/" => Some(RelPath::from_bytes(rest)),
+            Some(_) => None,
+        }
+    }
+
+    /// Opens the directory of `path` and proves that the name in it is the object's; if it is not, and somebody
+    /// outside moved the object, goes where it is.
+    fn place_of(&self, root: &Root, object: &Object, path: &RelPath) -> Result<Place> {
+        match self.place_at(root, object, path) {
+            Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {
+                let now = self.path_now(object).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+                self.place_at(root, object, &now)
+            }
+            other => other,
+        }
+    }
+
+    fn place_at(&self, root: &Root, object: &Object, path: &RelPath) -> Result<Place> {
+        let parent = path.parent().ok_or(NtStatus::ACCESS_DENIED)?;
+        let fd = self.open_dir(root, &parent).map_err(of_path_errno)?;
+        let key = stat::key(&sys::file::stat_fd(&fd).map_err(of_errno)?);
+        let stx = sys::file::stat_at(&fd, path.name()).map_err(of_errno)?;
+        if stat::key(&stx) != object.key {
+            // Opened through a symlink, the object's name is the link.
+            let through = stat::kind(&stx) == Kind::Symlink
+                && self
+                    .open_beneath(root, path.as_bytes(), rustix::fs::OFlags::empty())
+                    .and_then(|fd| sys::file::stat_fd(&fd))
+                    .is_ok_and(|target| stat::key(&target) == object.key);
+            if !through {
+                return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+            }
+        }
+        Ok(Place { fd, key, path: path.clone() })
+    }
+
+    /// A file lost a name through a replacement; `stx` is from before.
+    fn gone(&self, stx: &rustix::fs::Statx) {
+        if stx.stx_nlink <= 1 && !self.root().facts.xattrs {
+            self.policy().side.remove(stat::key(stx));
+        }
+    }
+}
+
+fn of_rename_errno(errno: Errno) -> NtStatus {
+    match errno {
+        // A directory into itself.
+        Errno::INVAL => NtStatus::ACCESS_DENIED,
+        Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY => NtStatus::ACCESS_DENIED,
+        other => of_errno(other),
+    }
+}
