@@ -122,8 +122,10 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
     let mut touched = Touched::new();
     match &change.kind {
         Kind::Created => {
-            displace(tree, change);
+            let mut effects = displace(tree, change);
             tree.report(path, "", name, NotifyAction::ADDED, &mut touched);
+            effects.extend(tree.flush(touched));
+            return effects;
         }
         Kind::Removed => return removed(tree, &change.path, change.directory),
         Kind::Renamed { to, replaced } => {
@@ -134,7 +136,7 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
                 Some(old) => removed(tree, old, change.directory),
                 None => Effects::new(),
             };
-            tree.move_paths(&change.path, to);
+            effects.extend(tree.move_paths(&change.path, to));
             let (old, new) = if change.path.parent() == to.parent() {
                 (NotifyAction::RENAMED_OLD_NAME, NotifyAction::RENAMED_NEW_NAME)
             } else {
@@ -166,11 +168,10 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
 }
 
 /// Something new stands at a path: what the index has there under another identity is gone.
-fn displace(tree: &mut Tree, change: &Change) {
-    if let (Some(&no), Some(node)) = (tree.paths.get(&change.path), change.node)
-        && tree.links[no].node != node
-    {
-        tree.detach(no);
+fn displace(tree: &mut Tree, change: &Change) -> Effects {
+    match (tree.paths.get(&change.path), change.node) {
+        (Some(&no), Some(node)) if tree.links[no].node != node => tree.detach(no),
+        _ => Effects::new(),
     }
 }
 
@@ -178,8 +179,7 @@ fn displace(tree: &mut Tree, change: &Change) {
 fn removed(tree: &mut Tree, path: &RelPath, directory: bool) -> Effects {
     let mut effects = Effects::new();
     for no in tree.links_from(path) {
-        effects.extend(tree.end_watches(no));
-        tree.detach(no);
+        effects.extend(tree.detach(no));
     }
     effects.extend(report_removed(tree, path, directory));
     effects

@@ -4,22 +4,7 @@ use super::change::{self, Change, StreamChange};
 use super::tree::{LinkNo, OpenEntry};
 use super::{Effects, Moment, RelPath, Tree};
 use crate::types::{AccessMask, NodeKey, NtStatus, OpenId};
-
-bitflags::bitflags! {
-    /// MS-FSCC 2.4.11.2 FileDispositionInformationEx Flags. FileDispositionInformation is DELETE or nothing.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub struct Disposition: u32 {
-        /// Delete; without it, do not delete after all.
-        const DELETE = 0x01;
-        /// The name goes when this open closes; other opens live on without it.
-        const POSIX_SEMANTICS = 0x02;
-        const FORCE_IMAGE_SECTION_CHECK = 0x04;
-        /// Set or clear delete-on-close of this open instead.
-        const ON_CLOSE = 0x08;
-        const IGNORE_READONLY_ATTRIBUTE = 0x10;
-        const _ = !0;
-    }
-}
+pub use crate::wire::fscc::set_info::DispositionFlags as Disposition;
 
 /// A disposition to set, with the facts.
 #[derive(Clone, Copy, Debug)]
@@ -193,8 +178,9 @@ impl Tree {
                 Effects::new()
             } else {
                 // Somebody else may stand at the path already: only this link goes.
-                self.detach(no);
-                change::report_removed(self, &path, directory)
+                let mut effects = self.detach(no);
+                effects.extend(change::report_removed(self, &path, directory));
+                effects
             }
         };
         self.forget_unused(node, no);

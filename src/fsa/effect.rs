@@ -1,6 +1,7 @@
 //! What the rules want done. Carried out by the caller once the tree's lock is dropped, in order.
 
 use crate::types::NtStatus;
+pub use crate::wire::fscc::notify::NotifyAction;
 
 /// A request that waits for an answer, named by the caller; unique for the life of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -34,18 +35,4 @@ pub struct NotifyEvent {
     pub action: NotifyAction,
     /// Relative to the watched directory, as the wire has it: components divided by `\`.
     pub name: String,
-}
-
-crate::types::open_enum! {
-    /// MS-FSCC 2.7.1 Action.
-    pub struct NotifyAction(u32) {
-        ADDED = 1,
-        REMOVED = 2,
-        MODIFIED = 3,
-        RENAMED_OLD_NAME = 4,
-        RENAMED_NEW_NAME = 5,
-        ADDED_STREAM = 6,
-        REMOVED_STREAM = 7,
-        MODIFIED_STREAM = 8,
-    }
 }

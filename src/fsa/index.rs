@@ -3,35 +3,42 @@
 use std::ops::Bound;
 
 use super::tree::LinkNo;
-use super::{OpenAsk, RelPath, Tree};
+use super::{Effects, OpenAsk, RelPath, Tree};
 
 impl Tree {
-    /// Brings the index in line with what the caller found on disk: changes that nobody told us of.
-    pub(super) fn reconcile(&mut self, ask: &OpenAsk) {
-        match self.paths.get(&ask.path) {
-            Some(&no) if self.links[no].node == ask.node => return,
-            Some(&no) => self.detach(no),
-            None => {}
+    /// The link that is being opened, if it is known: by its path, or, if the object has one name only and is known
+    /// by another, by that: it was renamed and nobody told us.
+    pub(super) fn known_link(&self, ask: &OpenAsk) -> Option<LinkNo> {
+        if let Some(&no) = self.paths.get(&ask.path)
+            && self.links[no].node == ask.node
+        {
+            return Some(no);
         }
-        let Some(node) = self.nodes.get(&ask.node) else { return };
-        if ask.directory || ask.links == 1 {
-            // One name only: if it is known by another, it was renamed.
-            let here =
-                node.links.iter().copied().find(|&no| !self.links[no].gone && !self.links[no].deleting);
-            if let Some(no) = here {
-                let from = self.links[no].path.clone();
-                self.move_paths(&from, &ask.path);
+        let node = self.nodes.get(&ask.node).filter(|_| ask.directory || ask.links == 1)?;
+        node.links.iter().copied().find(|&no| !self.links[no].gone)
+    }
+
+    /// Brings the index in line with what the caller found on disk: changes that nobody told us of.
+    pub(super) fn reconcile(&mut self, ask: &OpenAsk) -> Effects {
+        match (self.known_link(ask), self.paths.get(&ask.path)) {
+            (Some(known), Some(&there)) if known == there => Effects::new(),
+            (Some(known), _) => {
+                let from = self.links[known].path.clone();
+                self.move_paths(&from, &ask.path)
             }
+            (None, Some(&stale)) => self.detach(stale),
+            (None, None) => Effects::new(),
         }
     }
 
-    /// The link has left the namespace.
-    pub(super) fn detach(&mut self, no: LinkNo) {
+    /// The link has left the namespace. Its watches end.
+    pub(super) fn detach(&mut self, no: LinkNo) -> Effects {
         let link = &mut self.links[no];
         if !link.gone {
             link.gone = true;
             self.paths.remove(&link.path);
         }
+        self.end_watches(no)
     }
 
     /// Links at `path` and beneath it.
@@ -56,9 +63,9 @@ impl Tree {
     }
 
     /// Everything at or beneath `from` is now called `to`; what was open at `to` is gone from the namespace.
-    pub(super) fn move_paths(&mut self, from: &RelPath, to: &RelPath) {
+    pub(super) fn move_paths(&mut self, from: &RelPath, to: &RelPath) -> Effects {
         if from == to {
-            return;
+            return Effects::new();
         }
         let moving = self.links_from(from);
         let moves: Vec<(LinkNo, RelPath)> = moving
@@ -68,12 +75,14 @@ impl Tree {
         for (no, _) in &moves {
             self.paths.remove(&self.links[*no].path);
         }
+        let mut effects = Effects::new();
         for no in self.links_from(to) {
-            self.detach(no);
+            effects.extend(self.detach(no));
         }
         for (no, path) in moves {
             self.links[no].path = path.clone();
             self.paths.insert(path, no);
         }
+        effects
     }
 }

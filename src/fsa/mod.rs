@@ -4,7 +4,8 @@
 //! directory with everything open on it) and an ordered index of the paths that are open. The caller keeps
 //! the tree behind one mutex: lock, call, take the [`Effects`], unlock, carry them out.
 //!
-//! - [`Tree::open`] share modes and delete-pending; [`Tree::close`] delete on close, locks and watches released
+//! - [`Tree::open`]: share modes and delete-pending; [`Tree::close`]: delete on close, locks and watches released;
+//!   [`Tree::abandon`]: undo an open that came to nothing; [`Tree::may_create`]: before something new is made
 //! - [`Tree::set_disposition`], [`Tree::deleted`]: who deletes what, and when
 //! - [`Tree::rename`]: may this be renamed
 //! - [`Tree::lock`], [`Tree::unlock`], [`Tree::may_read`], [`Tree::may_write`]: byte ranges
@@ -78,6 +79,9 @@ pub use path::RelPath;
 pub use query::OpenView;
 pub use rename::{RenameAsk, Renaming, Target};
 pub use tree::{Closed, OpenAsk, Opening, Owner, Tree};
+
+#[cfg(test)]
+mod tests;
 
 /// A point in monotonic time: since the start of the server. The rules never read a clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

@@ -11,26 +11,8 @@ use smallvec::SmallVec;
 use super::tree::{LinkNo, Waiting};
 use super::{Effect, Effects, Moment, Notified, NotifyAction, NotifyEvent, Tree, WaiterId, path};
 use crate::types::{AccessMask, NtStatus, OpenId};
-
-bitflags::bitflags! {
-    /// MS-SMB2 2.2.35 CompletionFilter.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-    pub struct Filter: u32 {
-        const FILE_NAME = 0x001;
-        const DIR_NAME = 0x002;
-        const ATTRIBUTES = 0x004;
-        const SIZE = 0x008;
-        const LAST_WRITE = 0x010;
-        const LAST_ACCESS = 0x020;
-        const CREATION = 0x040;
-        const EA = 0x080;
-        const SECURITY = 0x100;
-        const STREAM_NAME = 0x200;
-        const STREAM_SIZE = 0x400;
-        const STREAM_WRITE = 0x800;
-        const _ = !0;
-    }
-}
+pub use crate::wire::change_notify::CompletionFilter as Filter;
+use crate::wire::fscc::notify::entry_size;
 
 /// A CHANGE_NOTIFY request.
 #[derive(Clone, Copy, Debug)]
@@ -85,9 +67,7 @@ impl Watch {
         if event.action == NotifyAction::MODIFIED && self.events.last() == Some(&event) {
             return;
         }
-        // FILE_NOTIFY_INFORMATION: 12 bytes and the name, each entry on a boundary of 4.
-        let entry = 12 + 2 * event.name.encode_utf16().count();
-        let size = self.size.next_multiple_of(4) + entry;
+        let size = self.size.next_multiple_of(4) + entry_size(&event.name);
         if size > self.limit {
             self.lose();
         } else {

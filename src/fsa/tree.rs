@@ -201,12 +201,12 @@ impl Tree {
     /// MS-FSA 2.1.5.1.2, from the delete-pending check on. Also for an object that the caller has just created.
     pub fn open(&mut self, ask: OpenAsk, _now: Moment) -> Opening {
         debug_assert!(!self.opens.contains_key(&ask.open), "{} is open already", ask.open);
-        self.reconcile(&ask);
         if let Err(status) = self.admits(&ask) {
             return Opening::Refused(status);
         }
+        let effects = self.reconcile(&ask);
         self.register(ask);
-        Opening::Granted(Effects::new())
+        Opening::Granted(effects)
     }
 
     fn admits(&self, ask: &OpenAsk) -> Result<(), NtStatus> {
@@ -214,9 +214,7 @@ impl Tree {
             return Err(NtStatus::CANNOT_DELETE);
         }
         let Some(node) = self.nodes.get(&ask.node) else { return Ok(()) };
-        if let Some(link) = self.paths.get(&ask.path).map(|&no| &self.links[no])
-            && link.is_delete_pending()
-        {
+        if self.known_link(ask).is_some_and(|no| self.links[no].is_delete_pending()) {
             return Err(NtStatus::DELETE_PENDING);
         }
         let wanted = ask.access | ask.implied;
@@ -311,6 +309,15 @@ impl Tree {
         let deletion = self.delete_at_close(open, &entry, empty, now, &mut effects);
         self.forget_unused(entry.node, entry.link);
         Closed { last_of_node, deletion, effects }
+    }
+
+    /// Takes an open back that was granted but came to nothing (the data could not be opened, the session is gone):
+    /// a close that never was, so that delete-on-close does not count.
+    pub fn abandon(&mut self, open: OpenId, now: Moment) -> Closed {
+        if let Some(entry) = self.opens.get_mut(&open) {
+            entry.delete_on_close = false;
+        }
+        self.close(open, false, now)
     }
 
     /// Drops what nothing refers to any more.
