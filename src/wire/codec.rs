@@ -66,10 +66,8 @@ impl<'a> Reader<'a> {
     /// The next `n` bytes.
     #[inline]
     pub fn bytes(&mut self, n: usize, what: &'static str) -> Result<&'a [u8]> {
-        if n > self.remaining() {
-            return Err(DecodeError::new(what));
-        }
-        let out = &self.whole[self.pos..self.pos + n];
+        let rest = self.whole.get(self.pos..).unwrap_or_default();
+        let out = rest.get(..n).ok_or(DecodeError::new(what))?;
         self.pos += n;
         Ok(out)
     }
@@ -208,12 +206,17 @@ pub fn decode_utf16(bytes: &[u8], what: &'static str) -> Result<String> {
         return Err(DecodeError::new(what));
     }
     let units = bytes.chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]]));
+    // Most names are ASCII.
+    if units.clone().fold(0, |all, unit| all | unit) < 0x80 {
+        let ascii = units.map(|unit| unit as u8).collect();
+        return String::from_utf8(ascii).map_err(|_| DecodeError::new(what));
+    }
     char::decode_utf16(units).collect::<std::result::Result<String, _>>().map_err(|_| DecodeError::new(what))
 }
 
 /// Bytes that `text` takes in UTF-16.
 pub fn utf16_len(text: &str) -> usize {
-    text.encode_utf16().count() * 2
+    if text.is_ascii() { text.len() * 2 } else { text.encode_utf16().count() * 2 }
 }
 
 /// Where a body began: what was written there is completed later.
@@ -309,6 +312,16 @@ impl<'b> Writer<'b> {
     }
 
     pub fn utf16(&mut self, text: &str) {
+        // Most names are ASCII.
+        if text.is_ascii() {
+            let at = self.buf.len();
+            self.zeros(text.len() * 2);
+            for (unit, byte) in self.buf[at..].chunks_exact_mut(2).zip(text.bytes()) {
+                unit[0] = byte;
+            }
+            return;
+        }
+        self.buf.reserve(text.len() * 2);
         for unit in text.encode_utf16() {
             self.u16(unit);
         }
@@ -355,6 +368,18 @@ mod tests {
         assert_eq!(r.u16("b"), Err(DecodeError::new("b")));
         assert!(r.slice_at(usize::MAX, 2, "c").is_err());
         assert_eq!(r.slice_at(usize::MAX, 0, "c"), Ok(&[][..]));
+    }
+
+    #[test]
+    fn utf16_there_and_back() {
+        for text in ["", "plain.txt", "größe", "\u{1F600}x", "\u{7f}\u{80}"] {
+            let mut buf = vec![0xAA];
+            Writer::new(&mut buf).utf16(text);
+            assert_eq!(buf.len() - 1, utf16_len(text));
+            assert_eq!(decode_utf16(&buf[1..], "text").as_deref(), Ok(text));
+        }
+        assert!(decode_utf16(&[0x41], "odd").is_err());
+        assert!(decode_utf16(&[0x00, 0xD8], "unpaired").is_err());
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl<'a> Iterator for Split<'a> {
         if next == 0 {
             return Some(Ok(rest));
         }
-        if next % 8 != 0 || next < header::LEN || next > rest.len() - header::LEN {
+        if !next.is_multiple_of(8) || next < header::LEN || next > rest.len() - header::LEN {
             return Some(Err(DecodeError::new("NextCommand")));
         }
         let (element, behind) = rest.split_at(next);

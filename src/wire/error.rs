@@ -1,7 +1,5 @@
 //! ERROR response (MS-SMB2 2.2.2).
 
-use smallvec::SmallVec;
-
 use super::codec::{DecodeError, Reader, Result, Writer};
 use crate::types::open_enum;
 
@@ -23,7 +21,7 @@ pub struct ErrorContext<'a> {
 /// MS-SMB2 2.2.2. In 3.1.1 the data stand in `contexts`, before in `data`; one of them is empty.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ErrorResponse<'a> {
-    pub contexts: SmallVec<[ErrorContext<'a>; 1]>,
+    pub contexts: Vec<ErrorContext<'a>>,
     pub data: &'a [u8],
 }
 

@@ -47,7 +47,6 @@ macro_rules! output_buffer_body {
             }
 
             /// Writes the fixed part. What is written next is the buffer. Returns the mark that `patch` takes.
-            #[must_use]
             pub fn encode_prefix(w: &mut $crate::wire::codec::Writer<'_>) -> $crate::wire::codec::Mark {
                 let mark = w.mark();
                 w.u16(9);

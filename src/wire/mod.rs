@@ -22,6 +22,8 @@ pub mod create_context;
 pub mod dtyp;
 pub mod echo;
 pub mod error;
+#[cfg(any(test, feature = "internals"))]
+pub mod every;
 pub mod flush;
 pub mod frame;
 pub mod fscc;

@@ -156,6 +156,9 @@ impl<'a> NegotiateResponse<'a> {
     }
 }
 
+/// More contexts than this are refused: the message comes before any logon, and eight types are known.
+const MAX_CONTEXTS: u16 = 64;
+
 /// The list at `offset`: each context begins on a multiple of eight from the start of the list.
 fn decode_contexts<'a>(r: &Reader<'a>, offset: u32, count: u16) -> Result<Vec<NegotiateContext<'a>>> {
     const WHAT: &str = "negotiate context list";
@@ -164,6 +167,9 @@ fn decode_contexts<'a>(r: &Reader<'a>, offset: u32, count: u16) -> Result<Vec<Ne
         return Ok(out);
     }
     let offset = usize::try_from(offset).map_err(|_| DecodeError::new(WHAT))?;
+    if count > MAX_CONTEXTS {
+        return Err(DecodeError::new("NegotiateContextCount"));
+    }
     if offset < r.pos() || offset >= r.whole().len() {
         return Err(DecodeError::new(WHAT));
     }

@@ -14,6 +14,13 @@ open_enum! {
     }
 }
 
+impl Channel {
+    /// Whether the channel info describes buffers. Other values are ignored, as dialects before 3.0 do.
+    pub const fn has_info(self) -> bool {
+        matches!(self, Channel::RDMA_V1 | Channel::RDMA_V1_INVALIDATE | Channel::RDMA_TRANSFORM)
+    }
+}
+
 /// MS-SMBD 2.2.3.1 BUFFER_DESCRIPTOR_V1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BufferDescriptor {

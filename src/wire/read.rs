@@ -27,7 +27,7 @@ pub struct ReadRequest<'a> {
     pub minimum_count: u32,
     pub channel: Channel,
     pub remaining_bytes: u32,
-    /// ReadChannelInfo; read only when `channel` is not NONE.
+    /// ReadChannelInfo; read only when `channel` is one that has it.
     pub read_channel_info: &'a [u8],
 }
 
@@ -47,7 +47,7 @@ impl<'a> ReadRequest<'a> {
             remaining_bytes: f.u32(WHAT)?,
             read_channel_info: &[],
         };
-        if out.channel != Channel::NONE {
+        if out.channel.has_info() {
             out.read_channel_info = r.buffer_at(f.u16(WHAT)?, f.u16(WHAT)?, "ReadChannelInfo")?;
         }
         Ok(out)

@@ -21,7 +21,7 @@ pub struct WriteRequest<'a> {
     pub file_id: FileId,
     pub channel: Channel,
     pub remaining_bytes: u32,
-    /// WriteChannelInfo; read only when `channel` is not NONE.
+    /// WriteChannelInfo; read only when `channel` is one that has it.
     pub write_channel_info: &'a [u8],
     pub flags: WriteFlags,
     pub data: &'a [u8],
@@ -52,7 +52,7 @@ impl<'a> WriteRequest<'a> {
             ..WriteRequest::default()
         };
         let (info_offset, info_length) = (f.u16(WHAT)?, f.u16(WHAT)?);
-        if out.channel != Channel::NONE {
+        if out.channel.has_info() {
             out.write_channel_info = r.buffer_at(info_offset, info_length, "WriteChannelInfo")?;
         }
         out.flags = WriteFlags::from_bits_retain(f.u32(WHAT)?);
@@ -68,13 +68,15 @@ impl<'a> WriteRequest<'a> {
         }
     }
 
-    /// All but the data: what is written next are its `length` bytes.
+    /// All but the data: what is written next are its `length` bytes. With both data and channel info, the
+    /// latter has at most 144 bytes, for DataOffset's sake.
     #[inline]
     pub fn encode_prefix(&self, w: &mut Writer<'_>, length: usize) {
         let info = self.write_channel_info;
         let at = w.pos();
         w.u16(49);
-        w.u16((at + FIXED + info.len()) as u16);
+        // No data beside channel info: both fields are zero (MS-SMB2 3.2.4.7).
+        w.u16(if length == 0 && !info.is_empty() { 0 } else { (at + FIXED + info.len()) as u16 });
         w.u32(length as u32);
         w.u64(self.offset);
         w.file_id(self.file_id);

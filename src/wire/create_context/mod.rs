@@ -10,8 +10,6 @@ mod simple;
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 use super::codec::{DecodeError, Reader, Result, Writer};
 
 pub use app_instance::{AppInstanceId, AppInstanceVersion};
@@ -73,7 +71,7 @@ pub struct CreateContext<'a> {
 }
 
 /// The contexts of a CREATE, in the order they came.
-pub type CreateContexts<'a> = SmallVec<[CreateContext<'a>; 4]>;
+pub type CreateContexts<'a> = Vec<CreateContext<'a>>;
 
 impl<'a> CreateContext<'a> {
     /// A context of data that live elsewhere.
@@ -96,7 +94,10 @@ pub fn find<'c>(contexts: &'c [CreateContext<'_>], name: &[u8]) -> Option<&'c [u
 /// Bytes of an element before its name.
 const FIXED: usize = 16;
 
-/// The whole of CreateContextsLength bytes. Every element is 8-aligned, its name has at least four bytes, and name
+/// The longest name taken. Known ones have 4 or 16 bytes.
+const MAX_NAME: usize = 255;
+
+/// The whole of CreateContextsLength bytes. Every element is 8-aligned, its name has 4 to 255 bytes, and name
 /// and data lie within it.
 pub fn decode_list(mut list: &[u8]) -> Result<CreateContexts<'_>> {
     const WHAT: &str = "create context";
@@ -109,16 +110,16 @@ pub fn decode_list(mut list: &[u8]) -> Result<CreateContexts<'_>> {
         let (data_offset, data_length) = (f.u16(WHAT)?, f.u32(WHAT)?);
         let (element, behind) = match next {
             0 => (list, &list[list.len()..]),
-            _ if next % 8 != 0 || next < FIXED || next >= list.len() => {
+            _ if !next.is_multiple_of(8) || next < FIXED || next >= list.len() => {
                 return Err(DecodeError::new("create context Next"));
             }
             _ => list.split_at(next),
         };
         let body = Reader::at(element, FIXED);
-        if name_length < 4 || name_offset % 8 != 0 {
+        if !(4..=MAX_NAME).contains(&name_length) || !name_offset.is_multiple_of(8) {
             return Err(DecodeError::new("create context name"));
         }
-        if data_offset % 8 != 0 && data_length != 0 {
+        if data_length != 0 && !data_offset.is_multiple_of(8) {
             return Err(DecodeError::new("create context DataOffset"));
         }
         out.push(CreateContext {

@@ -169,7 +169,6 @@ impl<'a> IoctlResponse<'a> {
     }
 
     /// All but the output. What is written next is the output. Returns the mark that `patch` takes.
-    #[must_use]
     pub fn encode_prefix(&self, w: &mut Writer<'_>) -> Mark {
         let mark = w.mark();
         let buffer = mark.pos() + RESPONSE_FIXED;
