@@ -37,12 +37,20 @@ pub fn parse(file: Option<(&Path, &str)>, overrides: &Overrides, host: &Host) ->
     flags::apply(overrides, &mut settings, &mut spots, &mut problems);
     if !problems.any_error() {
         check::cross(&settings, &spots, &mut problems);
-    }
-    if !problems.any_error() && settings.shares.is_empty() {
-        let spot = file.map_or(Spot::Nowhere, |(path, _)| Spot::WholeFile(path.to_path_buf()));
-        let message = "nothing to share: add a [[share]] section, or give --share NAME=PATH";
-        problems.push(Severity::Error, spot, message);
+        if settings.shares.is_empty() {
+            let spot = file.map_or(Spot::Nowhere, |(path, _)| Spot::WholeFile(path.to_path_buf()));
+            let message = "nothing to share: add a [[share]] section, or give --share NAME=PATH";
+            problems.push(Severity::Error, spot, message);
+        }
     }
     problems.sort();
     (settings, problems)
+}
+
+/// The state directory alone, for those who speak with a server: other faults of the file are not their concern.
+pub fn state_dir(file: Option<(&Path, &str)>, host: &Host) -> Result<std::path::PathBuf, Problems> {
+    match file {
+        Some((path, text)) => read::state_dir(problem::Source { path, text }, host),
+        None => Ok(host.state_dir.clone()),
+    }
 }

@@ -67,17 +67,7 @@ impl Spots {
 pub fn read(source: Source<'_>, host: &Host, problems: &mut Problems) -> (Settings, Spots) {
     let mut spots = Spots::default();
     let (document, faults) = DeTable::parse_recoverable(source.text);
-    for fault in faults {
-        let at = fault.span().map(|span| span.start);
-        let single_bracket =
-            at.is_some_and(|at| source.text[..at].ends_with('[') && source.text[at..].starts_with("share]"));
-        let message = match single_bracket {
-            true => SHARE_IS_A_LIST.to_owned(),
-            false => fault.message().replace('\n', "; "),
-        };
-        let spot = at.map_or_else(|| Spot::WholeFile(source.path.to_path_buf()), |at| source.spot(at));
-        problems.push(Severity::Error, spot, message);
-    }
+    syntax(source, &faults, problems);
     if problems.any_error() {
         return (defaults(host), spots);
     }
@@ -97,6 +87,43 @@ pub fn read(source: Source<'_>, host: &Host, problems: &mut Problems) -> (Settin
         shares,
     };
     (settings, spots)
+}
+
+/// The state directory of the file, whatever else is wrong with it, as long as it is TOML.
+pub fn state_dir(source: Source<'_>, host: &Host) -> Result<PathBuf, Problems> {
+    let mut problems = Problems::default();
+    let (document, faults) = DeTable::parse_recoverable(source.text);
+    syntax(source, &faults, &mut problems);
+    let server =
+        document.get_ref().get(Section::Server.word()).and_then(|section| section.get_ref().as_table());
+    let written = server.and_then(|table| table.get("state_dir")).map(values::absolute_path);
+    match written {
+        Some(Err(fault)) => {
+            problems.push(
+                Severity::Error,
+                source.spot(fault.span.start),
+                format!("`state_dir` {}", fault.message),
+            );
+            Err(problems)
+        }
+        _ if problems.any_error() => Err(problems),
+        Some(Ok(dir)) => Ok(dir),
+        None => Ok(host.state_dir.clone()),
+    }
+}
+
+fn syntax(source: Source<'_>, faults: &[toml::de::Error], problems: &mut Problems) {
+    for fault in faults {
+        let at = fault.span().map(|span| span.start);
+        let single_bracket =
+            at.is_some_and(|at| source.text[..at].ends_with('[') && source.text[at..].starts_with("share]"));
+        let message = match single_bracket {
+            true => SHARE_IS_A_LIST.to_owned(),
+            false => fault.message().replace('\n', "; "),
+        };
+        let spot = at.map_or_else(|| Spot::WholeFile(source.path.to_path_buf()), |at| source.spot(at));
+        problems.push(Severity::Error, spot, message);
+    }
 }
 
 /// What holds when nothing is written down: a server without shares.

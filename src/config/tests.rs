@@ -208,7 +208,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("+guest = \"r\"", "\"r\" is not \"off\", \"ro\" or \"rw\"; did you mean \"ro\"?"),
     ("+allow = [\"alice\"]", "`allow` wants a table, found an array: write { alice = \"rw\" }"),
     ("+allow = { alice = \"write\" }", "t.toml:4:19: error: `allow` \"write\" is not \"ro\" or \"rw\""),
-    ("+allow = { \"al ice\" = \"rw\" }", "t.toml:4:11: error: `allow` ' ' cannot be in the name of a user"),
+    ("+allow = { \"al@ice\" = \"rw\" }", "t.toml:4:11: error: `allow` '@' cannot be in the name of a user"),
     ("+allow = { alice = \"rw\", Alice = \"ro\" }", "`allow` alice is in the table twice"),
     ("+owner = \"media:\"", "\"media:\" is not \"user:group\" or \"user\""),
     ("+file_mode = 664", "`file_mode` wants an octal string, found a number: write \"0664\""),

@@ -342,20 +342,22 @@ pub fn check_share_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether somebody can log on by that name (MS-SAMR 3.1.1.6 and what a Unix account can be called).
+/// Whether somebody can log on by that name (what Windows forbids in account names, MS-SAMR 3.1.1.6).
 pub fn check_user_name(name: &str) -> Result<(), String> {
     const FORBIDDEN: &str = "\"\\/[]:;|=,+*?<>@";
     if name.is_empty() {
         return Err("a user needs a name".to_owned());
     }
-    if name.chars().count() > 32 {
-        return Err(format!("the user name \"{name}\" is longer than 32 characters"));
+    if name.chars().count() > 64 {
+        return Err(format!("the user name \"{name}\" is longer than 64 characters"));
     }
-    if let Some(bad) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control() || c.is_whitespace()) {
+    if let Some(bad) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control()) {
         return Err(format!("{bad:?} cannot be in the name of a user (\"{}\")", name.escape_debug()));
     }
-    if name.starts_with('-') || name.ends_with('.') {
-        return Err(format!("the user name \"{name}\" begins with `-` or ends with a dot"));
+    if name.trim() != name || name.starts_with('-') || name.ends_with('.') {
+        return Err(format!(
+            "the user name \"{name}\" begins with `-`, ends with a dot, or begins or ends with a blank"
+        ));
     }
     Ok(())
 }

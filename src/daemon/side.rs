@@ -1,0 +1,155 @@
+//! What file systems without extended attributes cannot hold (DOS attributes, creation times), in the state database.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use super::{Failure, State};
+use crate::posix::SideStore;
+use crate::types::NodeKey;
+
+const TREE: &str = "side";
+const VERSION: u8 = 1;
+const CRC: usize = 4;
+/// A change is on the disk this long after it was made. Unlike a user or a handle, an attribute is no promise.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// Key: device and inode (8 bytes each, big endian), name. Value: version (1), value, CRC-32 of key and all before (4, LE).
+pub struct SledSide {
+    tree: sled::Tree,
+    changed: Sender<()>,
+}
+
+impl SledSide {
+    pub fn open(state: &State) -> Result<Arc<SledSide>, Failure> {
+        let failed = |e: &dyn std::fmt::Display| Failure(format!("cannot use the database: {e}"));
+        let tree = state.db.open_tree(TREE).map_err(|e| failed(&e))?;
+        let (changed, changes) = channel();
+        let disk = state.disk();
+        // Ends with the store, whose sender it waits for.
+        std::thread::Builder::new()
+            .name("side".to_owned())
+            .spawn(move || {
+                while changes.recv().is_ok() {
+                    std::thread::sleep(DELAY);
+                    while changes.try_recv().is_ok() {}
+                    if let Err(e) = disk.sync() {
+                        log::error!("attributes could not be written to the database: {e}");
+                    }
+                }
+            })
+            .map_err(|e| failed(&e))?;
+        Ok(Arc::new(SledSide { tree, changed }))
+    }
+
+    fn report(&self, done: sled::Result<()>) {
+        match done {
+            Ok(()) => {
+                let _ = self.changed.send(());
+            }
+            Err(e) => log::error!("an attribute could not be kept in the database: {e}"),
+        }
+    }
+}
+
+impl SideStore for SledSide {
+    fn get(&self, key: NodeKey, name: &str) -> Option<Vec<u8>> {
+        let key = record_key(key, name);
+        let value = self.tree.get(&key).ok()??;
+        let value = decode(&key, &value);
+        if value.is_none() {
+            log::error!("a damaged attribute record is passed over");
+        }
+        value
+    }
+
+    fn put(&self, key: NodeKey, name: &str, value: &[u8]) {
+        let key = record_key(key, name);
+        let record = encode(&key, value);
+        self.report(self.tree.insert(key, record).map(drop));
+    }
+
+    fn remove(&self, key: NodeKey) {
+        let prefix = record_key(key, "");
+        let mut any = false;
+        for found in self.tree.scan_prefix(prefix).keys() {
+            any = true;
+            if let Err(e) = found.and_then(|key| self.tree.remove(key)) {
+                return self.report(Err(e));
+            }
+        }
+        if any {
+            self.report(Ok(()));
+        }
+    }
+}
+
+fn record_key(key: NodeKey, name: &str) -> Vec<u8> {
+    [&key.dev.to_be_bytes()[..], &key.ino.to_be_bytes(), name.as_bytes()].concat()
+}
+
+fn crc(key: &[u8], body: &[u8]) -> [u8; CRC] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(body);
+    hasher.finalize().to_le_bytes()
+}
+
+fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(1 + value.len() + CRC);
+    record.push(VERSION);
+    record.extend_from_slice(value);
+    record.extend(crc(key, &record));
+    record
+}
+
+fn decode(key: &[u8], record: &[u8]) -> Option<Vec<u8>> {
+    let (body, sum) = record.split_last_chunk::<CRC>()?;
+    let (version, value) = body.split_first()?;
+    (*version == VERSION && crc(key, body) == *sum).then(|| value.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(ino: u64) -> NodeKey {
+        NodeKey { dev: 7, ino }
+    }
+
+    #[test]
+    fn values_outlive_the_process_and_go_with_their_node() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let open = || State::open(dir.path(), Duration::from_secs(5)).unwrap_or_else(|e| panic!("{e:?}"));
+        let state = open();
+        let side = SledSide::open(&state).expect("opens");
+        side.put(node(1), "user.DOSATTRIB", b"one");
+        side.put(node(1), "user.other", b"");
+        side.put(node(2), "user.DOSATTRIB", b"two");
+        assert_eq!(side.get(node(1), "user.DOSATTRIB").as_deref(), Some(&b"one"[..]));
+        assert_eq!(side.get(node(3), "user.DOSATTRIB"), None);
+        side.remove(node(1));
+        assert_eq!(side.get(node(1), "user.DOSATTRIB"), None);
+        assert_eq!(side.get(node(1), "user.other"), None);
+        state.sync().expect("syncs");
+        drop((side, state));
+        // The database closes when its last thread lets go of it.
+        std::thread::sleep(DELAY + Duration::from_millis(300));
+        let state = open();
+        let side = SledSide::open(&state).expect("opens");
+        assert_eq!(side.get(node(2), "user.DOSATTRIB").as_deref(), Some(&b"two"[..]));
+    }
+
+    #[test]
+    fn a_damaged_record_is_nothing() {
+        let record = encode(b"key", b"value");
+        assert_eq!(decode(b"key", &record).as_deref(), Some(&b"value"[..]));
+        assert_eq!(decode(b"kex", &record), None);
+        for at in 0..record.len() {
+            let mut damaged = record.clone();
+            damaged[at] ^= 1;
+            assert_eq!(decode(b"key", &damaged), None, "byte {at}");
+        }
+        assert_eq!(decode(b"key", b""), None);
+    }
+}
