@@ -116,20 +116,22 @@ impl Indexes {
         self.scans.load(Ordering::Relaxed)
     }
 
-    /// The name on disk for `name`, its own spelling preferred. With `anew` the directory is read in any case.
+    /// The name on disk for `name`, its own spelling preferred. `seen` is what the caller knows of the directory
+    /// from a moment ago. With `anew` the directory is read in any case.
     pub(super) fn find(
         &self,
         dir: BorrowedFd<'_>,
         key: NodeKey,
+        seen: &Statx,
         name: &str,
         anew: bool,
     ) -> Result<Option<Vec<u8>>> {
         let slot = self.slot(key);
         let mut index = slot.index.lock();
-        let version = Version::of(&sys::file::stat_fd(dir)?);
         if !anew
             && let Some(index) = &*index
-            && index.version == version
+            // Our own changes may have moved it on since.
+            && (index.version == Version::of(seen) || index.version == Version::of(&sys::file::stat_fd(dir)?))
         {
             let hit = self.search(index, name);
             // What was found is opened next, which proves it; what was not found needs a trusted index.

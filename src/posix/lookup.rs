@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, Statx};
 use rustix::io::Errno;
 
 use super::export::Root;
@@ -62,18 +62,18 @@ pub struct Target {
 /// A directory on the way, found.
 struct Dir {
     fd: OwnedFd,
-    key: NodeKey,
+    seen: Statx,
     path: RelPath,
 }
 
 impl Dir {
     fn new(fd: OwnedFd, path: RelPath) -> Result<Dir> {
-        let key = stat::key(&sys::file::stat_fd(&fd).map_err(of_errno)?);
-        Ok(Dir { fd, key, path })
+        let seen = sys::file::stat_fd(&fd).map_err(of_errno)?;
+        Ok(Dir { fd, seen, path })
     }
 
     fn into_object(self) -> Object {
-        Object { fd: self.fd, key: self.key, kind: Kind::Directory, data: DataAccess::default() }
+        Object { fd: self.fd, key: stat::key(&self.seen), kind: Kind::Directory, data: DataAccess::default() }
     }
 }
 
@@ -241,7 +241,8 @@ impl Export {
                 Err(_) => Step::Nothing,
             });
         }
-        let found = root.indexes.find(dir.fd.as_fd(), dir.key, &names::to_smb(name), anew);
+        let found =
+            root.indexes.find(dir.fd.as_fd(), stat::key(&dir.seen), &dir.seen, &names::to_smb(name), anew);
         Ok(found.map_err(of_path_errno)?.map_or(Step::Nothing, Step::Is))
     }
 }

@@ -6,6 +6,7 @@
 
 mod attr;
 mod dosattrib;
+mod ea;
 mod export;
 mod facts;
 mod index;
@@ -25,6 +26,7 @@ mod status;
 mod tests;
 
 pub use attr::Times;
+pub use ea::Ea;
 pub use export::{Export, Policy, Symlinks};
 pub use facts::{CaseRule, Facts, Locality, Volume};
 pub use lookup::{Found, Last, Lookup, Missing, Target};

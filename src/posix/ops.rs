@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::dosattrib::DosAttrib;
 use super::index::Edit;
 use super::stat::{KEPT, default_attributes};
-use super::{DataAccess, Export, Kind, Missing, Object, RelPath, Result, Stat, of_errno};
+use super::{DataAccess, Export, Kind, Missing, Object, RelPath, Result, Stat, of_errno, stat};
 use crate::sys;
 use crate::types::{FileAttributes, NtStatus};
 
@@ -89,8 +90,14 @@ impl Export {
             Errno::NOENT => NtStatus::OBJECT_PATH_NOT_FOUND,
             other => of_errno(other),
         })?;
-        let (mut object, mut stat) = self.object_of(fd)?;
-        object.data = data;
+        // A new file has no DOS attributes on disk.
+        let stx = sys::file::stat_fd(&fd).map_err(of_errno)?;
+        let object = Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data };
+        let mut stat = Stat::new(&stx, DosAttrib::default());
+        if !root.facts.xattrs {
+            // What is kept is of an earlier file with this inode, removed behind our back.
+            policy.side.remove(object.key);
+        }
         if let Some(exact) = exact
             && stat.mode & 0o777 != exact & 0o777
         {

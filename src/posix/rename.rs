@@ -1,6 +1,6 @@
 //! What changes names: rename, link, remove.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::export::Root;
 use super::index::Edit;
 use super::lookup::of_path_errno;
-use super::{Export, Kind, Object, RelPath, Result, Target, of_errno, stat};
+use super::{CaseRule, Export, Kind, Object, RelPath, Result, Target, of_errno, stat};
 use crate::sys;
 use crate::types::{NodeKey, NtStatus};
 
@@ -82,9 +82,9 @@ impl Export {
     fn move_name(
         &self,
         root: &Root,
-        from: (std::os::fd::BorrowedFd<'_>, NodeKey),
+        from: (BorrowedFd<'_>, NodeKey),
         old: &[u8],
-        to: (std::os::fd::BorrowedFd<'_>, NodeKey),
+        to: (BorrowedFd<'_>, NodeKey),
         new: &[u8],
     ) -> Result<()> {
         let (edits_from, edits_to) = ([Edit::Removed(old)], [Edit::Added(new)]);
@@ -92,27 +92,21 @@ impl Export {
         root.indexes
             .change(&changed, || {
                 match rustix::fs::renameat_with(from.0, old, to.0, new, RenameFlags::NOREPLACE) {
-                    // File systems without the flag, and those without case, where the new name is the old one.
-                    Err(Errno::INVAL | Errno::EXIST | Errno::NOSYS)
-                        if self.may_rename_plainly(from.0, old, to.0, new) =>
-                    {
+                    // File systems that do not know the flag.
+                    Err(Errno::INVAL | Errno::NOSYS) if is_missing(to.0, new) => {
                         rustix::fs::renameat(from.0, old, to.0, new)
+                    }
+                    // Those without case: the new name is the old one.
+                    Err(Errno::EXIST) if root.facts.case == CaseRule::Insensitive => {
+                        match is_same(from.0, old, to.0, new) {
+                            true => rustix::fs::renameat(from.0, old, to.0, new),
+                            false => Err(Errno::EXIST),
+                        }
                     }
                     other => other,
                 }
             })
             .map_err(of_rename_errno)
-    }
-
-    fn may_rename_plainly<A: AsFd, B: AsFd>(&self, from: A, old: &[u8], to: B, new: &[u8]) -> bool {
-        match sys::file::stat_at(to, new) {
-            Err(Errno::NOENT) => true,
-            Ok(there) => {
-                self.facts().case == super::CaseRule::Insensitive
-                    && sys::file::stat_at(from, old).is_ok_and(|own| stat::key(&own) == stat::key(&there))
-            }
-            Err(_) => false,
-        }
     }
 
     /// Gives `object` a second name.
@@ -230,6 +224,17 @@ impl Export {
         if stx.stx_nlink <= 1 && !self.root().facts.xattrs {
             self.policy().side.remove(stat::key(stx));
         }
+    }
+}
+
+fn is_missing(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
+    sys::file::stat_at(dir, name).err() == Some(Errno::NOENT)
+}
+
+fn is_same(a: BorrowedFd<'_>, a_name: &[u8], b: BorrowedFd<'_>, b_name: &[u8]) -> bool {
+    match (sys::file::stat_at(a, a_name), sys::file::stat_at(b, b_name)) {
+        (Ok(one), Ok(other)) => stat::key(&one) == stat::key(&other),
+        _ => false,
     }
 }
 

@@ -136,3 +136,9 @@ pub fn chmod<Fd: AsFd>(fd: Fd, mode: u32) -> Result<()> {
     let name = FdName::of(fd);
     rustix::fs::chmodat(proc_fds()?, name.as_c_str(), Mode::from_raw_mode(mode), AtFlags::empty())
 }
+
+/// `chown` of any descriptor; `None` leaves one as it is.
+pub fn chown<Fd: AsFd>(fd: Fd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    let uid = uid.map(rustix::fs::Uid::from_raw);
+    rustix::fs::chownat(fd, c"", uid, gid.map(rustix::fs::Gid::from_raw), AtFlags::EMPTY_PATH)
+}

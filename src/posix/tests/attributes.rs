@@ -106,3 +106,20 @@ fn those_who_may_write_may_set_times_and_owners_attributes() {
     as_user(4711, || s.export.set_attributes(&s.found("f").object, H)).unwrap();
     assert_eq!(s.found("f").stat.attributes, H);
 }
+
+#[test]
+fn extended_attributes() {
+    let s = Share::new();
+    s.write("f", "x");
+    let f = s.found("f").object;
+    s.export.set_attributes(&f, H).unwrap();
+    assert_eq!(s.export.eas(&f).unwrap(), []);
+    s.export.set_ea(&f, "Name", b"value").unwrap();
+    s.export.set_ea(&f, "NAME", b"other").unwrap();
+    assert_eq!(s.export.eas(&f).unwrap(), [Ea { name: "Name".into(), value: b"other".into() }]);
+    assert_eq!(err(s.export.set_ea(&f, "DOSATTRIB", b"x")), NtStatus::INVALID_EA_NAME);
+    s.export.set_ea(&f, "name", b"").unwrap();
+    s.export.set_ea(&f, "never was", b"").unwrap();
+    assert_eq!(s.export.eas(&f).unwrap(), []);
+    assert_eq!(s.export.stat(&f).unwrap().attributes, H);
+}

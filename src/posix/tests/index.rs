@@ -1,10 +1,19 @@
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 
 use super::super::index::{Clockwork, Edit, Indexes};
 use super::*;
+
+fn key(fd: &OwnedFd) -> crate::types::NodeKey {
+    super::super::stat::key(&crate::sys::file::stat_fd(fd).unwrap())
+}
+
+fn find(indexes: &Indexes, fd: &OwnedFd, name: &str, anew: bool) -> rustix::io::Result<Option<Vec<u8>>> {
+    let seen = crate::sys::file::stat_fd(fd).unwrap();
+    indexes.find(fd.as_fd(), key(fd), &seen, name, anew)
+}
 
 /// Creating many files reads the directory once, and again only now and then to prove what it knows (at most once
 /// a second, and a twentieth of the time).
@@ -79,16 +88,15 @@ fn outside_changes_among_our_own() {
 fn ticks_are_not_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let fd = rustix::fs::open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let key = crate::types::NodeKey { dev: 1, ino: ino(dir.path()) };
     let indexes = Indexes::new(Clockwork::Ticks);
     std::fs::write(dir.path().join("a"), "").unwrap();
-    assert!(indexes.find(fd.as_fd(), key, "A", false).unwrap().is_some());
+    assert!(find(&indexes, &fd, "A", false).unwrap().is_some());
     // Nothing changed, but the index is too young to know.
     std::thread::sleep(std::time::Duration::from_millis(40));
-    assert!(indexes.find(fd.as_fd(), key, "B", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "B", false).unwrap().is_none());
     assert_eq!(indexes.scans(), 2);
     // Proven by now.
-    assert!(indexes.find(fd.as_fd(), key, "C", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "C", false).unwrap().is_none());
     assert_eq!(indexes.scans(), 2);
 }
 
@@ -96,13 +104,12 @@ fn ticks_are_not_trusted() {
 fn remote_file_systems_are_read_again_after_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let fd = rustix::fs::open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let key = crate::types::NodeKey { dev: 1, ino: ino(dir.path()) };
     let indexes = Indexes::new(Clockwork::Foreign);
-    assert!(indexes.find(fd.as_fd(), key, "A", false).unwrap().is_none());
-    assert!(indexes.find(fd.as_fd(), key, "A", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
     assert_eq!(indexes.scans(), 1);
     std::thread::sleep(std::time::Duration::from_millis(2100));
-    assert!(indexes.find(fd.as_fd(), key, "A", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
     assert_eq!(indexes.scans(), 2);
 }
 
@@ -110,13 +117,12 @@ fn remote_file_systems_are_read_again_after_a_while() {
 fn a_failed_change_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let fd = rustix::fs::open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let key = crate::types::NodeKey { dev: 1, ino: ino(dir.path()) };
     let indexes = Indexes::new(Clockwork::Fine);
-    assert!(indexes.find(fd.as_fd(), key, "A", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
     let failed: rustix::io::Result<()> =
-        indexes.change(&[(fd.as_fd(), key, &[Edit::Added(b"a")])], || Err(rustix::io::Errno::NOSPC));
+        indexes.change(&[(fd.as_fd(), key(&fd), &[Edit::Added(b"a")])], || Err(rustix::io::Errno::NOSPC));
     assert!(failed.is_err());
-    assert!(indexes.find(fd.as_fd(), key, "A", false).unwrap().is_none());
+    assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
 }
 
 /// Several workers create in one directory: all names are known afterwards.
