@@ -1,9 +1,45 @@
-//! (under construction)
+//! CHANGE_NOTIFY (MS-SMB2 3.3.5.19), onto MS-FSA 2.1.5.11.
 
-use super::{Ctx, Handled, Reply};
+use super::wait::Wait;
+use super::{Ctx, Fail, Handled, MAX_IO, Reply, effects, file_of, max_io};
+use crate::conn::flight::Answer;
+use crate::fsa::{Filter, NotifyAsk, Notifying};
 use crate::types::NtStatus;
+use crate::wire::change_notify::{ChangeNotifyFlags, ChangeNotifyRequest};
 use crate::wire::codec::Reader;
 
-pub fn handle(_: &mut Ctx<'_>, _: Reader<'_>, _: &mut Reply) -> Handled {
-    Err(NtStatus::NOT_IMPLEMENTED.into())
+pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
+    let request = ChangeNotifyRequest::decode(&mut body)?;
+    let open = ctx.open(request.file_id)?;
+    if request.output_buffer_length > ctx.conn.negotiated.get().map_or(MAX_IO, max_io) {
+        return Err(NtStatus::INVALID_PARAMETER.into());
+    }
+    ctx.check_charge(request.output_buffer_length as usize)?;
+    file_of(&open)?;
+    let area = &open.tree.disk()?.area;
+    let wait = Wait::begin(ctx, area)?;
+    let ask = NotifyAsk {
+        open: open.open_id(),
+        waiter: wait.id(),
+        filter: Filter::from_bits_retain(request.completion_filter.bits()),
+        recursive: request.flags.contains(ChangeNotifyFlags::WATCH_TREE),
+        buffer: request.output_buffer_length as usize,
+    };
+    let notifying = area.rules.lock().notify(&ask, area.now());
+    if notifying == Notifying::Waiting {
+        return Err(Fail::Pending);
+    }
+    wait.over();
+    match notifying {
+        Notifying::Answered(notified) => {
+            let Answer { status, body } = effects::notified(&notified);
+            if status.is_error() {
+                return Err(status.into());
+            }
+            reply.body().bytes(&body);
+            Ok(status)
+        }
+        Notifying::Refused(status) => Err(status.into()),
+        Notifying::Waiting => unreachable!("seen above"),
+    }
 }

@@ -1,9 +1,164 @@
-//! (under construction)
+//! LOCK (MS-SMB2 3.3.5.14), onto MS-FSA 2.1.5.8 and 2.1.5.9.
 
-use super::{Ctx, Handled, Reply};
+use super::wait::Wait;
+use super::{Ctx, Fail, Handled, Reply, file_of};
+use crate::fsa::{LockAsk, LockRange, LockSequence, Locking};
 use crate::types::NtStatus;
 use crate::wire::codec::Reader;
+use crate::wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
+use crate::wire::negotiate::Capabilities;
+use smallvec::SmallVec;
 
-pub fn handle(_: &mut Ctx<'_>, _: Reader<'_>, _: &mut Reply) -> Handled {
-    Err(NtStatus::NOT_IMPLEMENTED.into())
+type Ranges = SmallVec<[LockRange; 2]>;
+
+pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
+    let request = LockRequest::decode(&mut body)?;
+    let open = ctx.open(request.file_id)?;
+    file_of(&open)?;
+    let area = &open.tree.disk()?.area;
+    let sequence = sequence(ctx, &request);
+    match List::of(&request.locks)? {
+        List::Unlock { ranges, spoiled } => {
+            if !ctx.flight.is_none_or(|f| f.commits()) {
+                return Err(NtStatus::CANCELLED.into());
+            }
+            let sequence = sequence.filter(|_| !spoiled);
+            let (status, effects) = area.rules.lock().unlock(open.open_id(), &ranges, sequence, area.now());
+            ctx.effects.extend(effects);
+            if status.is_error() {
+                return Err(status.into());
+            }
+            if spoiled {
+                return Err(NtStatus::INVALID_PARAMETER.into());
+            }
+        }
+        List::Lock { ranges, wait } => {
+            let wait = if wait {
+                Some(Wait::begin(ctx, area)?)
+            } else if ctx.flight.is_none_or(|f| f.commits()) {
+                None
+            } else {
+                return Err(NtStatus::CANCELLED.into());
+            };
+            let ask = LockAsk {
+                open: open.open_id(),
+                ranges: &ranges,
+                wait: wait.as_ref().map(Wait::id),
+                sequence,
+            };
+            let locking = area.rules.lock().lock(&ask, area.now());
+            if locking == Locking::Waiting {
+                return Err(Fail::Pending);
+            }
+            if let Some(wait) = wait {
+                wait.over();
+            }
+            if let Locking::Refused(status) = locking {
+                return Err(status.into());
+            }
+        }
+    }
+    LockResponse.encode(&mut reply.body());
+    Ok(NtStatus::SUCCESS)
+}
+
+/// The request's lock sequence, where it is verified. Opens that would be so by themselves (resilient, durable,
+/// persistent) are not granted yet; multichannel asks for it on every open.
+fn sequence(ctx: &Ctx<'_>, request: &LockRequest) -> Option<LockSequence> {
+    let negotiated = ctx.conn.negotiated.get()?;
+    let verified = negotiated.dialect.is_smb3()
+        && negotiated.server_capabilities.contains(Capabilities::MULTI_CHANNEL)
+        && request.lock_sequence_index != 0;
+    verified
+        .then_some(LockSequence { index: request.lock_sequence_index, number: request.lock_sequence_number })
+}
+
+/// What a list of elements asks for. The first one decides which it is.
+#[derive(Debug, PartialEq, Eq)]
+enum List {
+    /// 3.3.5.14.1. `spoiled`: an element follows that is no unlock; what stands before it is unlocked all the
+    /// same.
+    Unlock { ranges: Ranges, spoiled: bool },
+    /// 3.3.5.14.2: all or none.
+    Lock { ranges: Ranges, wait: bool },
+}
+
+impl List {
+    fn of(elements: &[LockElement]) -> Result<List, NtStatus> {
+        let first = elements.first().ok_or(NtStatus::INVALID_PARAMETER)?;
+        if first.flags.contains(LockFlags::UNLOCK) {
+            let ranges: Ranges =
+                elements.iter().take_while(|e| e.flags == LockFlags::UNLOCK).map(range).collect();
+            return match ranges.len() {
+                0 => Err(NtStatus::INVALID_PARAMETER),
+                n => Ok(List::Unlock { ranges, spoiled: n < elements.len() }),
+            };
+        }
+        let immediate = |e: &LockElement| e.flags.contains(LockFlags::FAIL_IMMEDIATELY);
+        let valid = |e: &LockElement| {
+            let kind = e.flags & !LockFlags::FAIL_IMMEDIATELY;
+            kind == LockFlags::SHARED_LOCK || kind == LockFlags::EXCLUSIVE_LOCK
+        };
+        // Only a single lock can wait.
+        if !elements.iter().all(valid) || (elements.len() > 1 && !elements.iter().all(immediate)) {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        Ok(List::Lock { ranges: elements.iter().map(range).collect(), wait: !immediate(first) })
+    }
+}
+
+fn range(element: &LockElement) -> LockRange {
+    LockRange {
+        offset: element.offset,
+        length: element.length,
+        exclusive: element.flags.contains(LockFlags::EXCLUSIVE_LOCK),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARED: LockFlags = LockFlags::SHARED_LOCK;
+    const EXCLUSIVE: LockFlags = LockFlags::EXCLUSIVE_LOCK;
+    const UNLOCK: LockFlags = LockFlags::UNLOCK;
+    const NOW: LockFlags = LockFlags::FAIL_IMMEDIATELY;
+
+    fn list(flags: &[LockFlags]) -> Result<List, NtStatus> {
+        let elements: Vec<_> =
+            flags.iter().zip(0..).map(|(&flags, offset)| LockElement { offset, length: 1, flags }).collect();
+        List::of(&elements)
+    }
+
+    fn refused(flags: &[LockFlags]) -> bool {
+        list(flags) == Err(NtStatus::INVALID_PARAMETER)
+    }
+
+    #[test]
+    fn a_single_lock_may_wait_and_several_may_not() {
+        assert!(matches!(list(&[SHARED]), Ok(List::Lock { wait: true, .. })));
+        assert!(matches!(list(&[EXCLUSIVE | NOW]), Ok(List::Lock { wait: false, .. })));
+        assert!(matches!(list(&[EXCLUSIVE | NOW, SHARED | NOW]), Ok(List::Lock { wait: false, .. })));
+        assert!(refused(&[SHARED | NOW, SHARED]));
+        assert!(refused(&[SHARED, SHARED]));
+    }
+
+    #[test]
+    fn flags_that_mean_nothing_are_refused() {
+        assert!(refused(&[]));
+        assert!(refused(&[LockFlags::empty()]));
+        assert!(refused(&[NOW]));
+        assert!(refused(&[SHARED | EXCLUSIVE]));
+        assert!(refused(&[!(SHARED | EXCLUSIVE | UNLOCK | NOW)]));
+        assert!(refused(&[UNLOCK | SHARED]));
+        assert!(refused(&[UNLOCK | NOW]));
+        assert!(refused(&[SHARED | NOW, UNLOCK]));
+    }
+
+    #[test]
+    fn unlocks_before_a_wrong_element_are_done() {
+        let Ok(List::Unlock { ranges, spoiled }) = list(&[UNLOCK, UNLOCK, EXCLUSIVE | NOW]) else { panic!() };
+        assert_eq!((ranges.len(), spoiled), (2, true));
+        assert!(matches!(list(&[UNLOCK, UNLOCK]), Ok(List::Unlock { spoiled: false, .. })));
+    }
 }

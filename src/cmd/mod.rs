@@ -24,6 +24,7 @@ pub mod read;
 pub mod session_setup;
 pub mod tree_connect;
 pub mod tree_disconnect;
+mod wait;
 pub mod write;
 
 pub use gate::Gate;

@@ -47,6 +47,8 @@ struct Inner {
     state: State,
     async_id: Option<AsyncId>,
     withdraw: Option<Withdraw>,
+    /// CANCEL came while the handler ran, and could not be answered out of turn.
+    cancelled: bool,
 }
 
 /// One request under way.
@@ -84,13 +86,40 @@ impl Flight {
             message,
             since: Instant::now(),
             say,
-            inner: Mutex::new(Inner { state: State::Running, async_id: None, withdraw: None }),
+            inner: Mutex::new(Inner {
+                state: State::Running,
+                async_id: None,
+                withdraw: None,
+                cancelled: false,
+            }),
         })
     }
 
-    /// The handler is going to wait; this is how to take it out again.
-    pub fn waits(&self, withdraw: Withdraw) {
-        self.inner.lock().withdraw = Some(withdraw);
+    /// The handler is going to wait; this is how to take it out again. False: it has been answered already, as
+    /// cancelled, and must not wait.
+    #[must_use]
+    pub fn waits(&self, withdraw: Withdraw) -> bool {
+        let mut inner = self.inner.lock();
+        if matches!(inner.state, State::Abandoned) {
+            return false;
+        }
+        inner.withdraw = Some(withdraw);
+        true
+    }
+
+    /// What the handler does now is done at once and not taken back: CANCEL comes too late from here on. False: it
+    /// has been answered already, as cancelled.
+    #[must_use]
+    pub fn commits(&self) -> bool {
+        self.waits(Box::new(|| {}))
+    }
+
+    /// Takes the wait out again, with the handler just returned.
+    pub fn withdraw(&self) {
+        let withdraw = self.inner.lock().withdraw.take();
+        if let Some(withdraw) = withdraw {
+            withdraw();
+        }
     }
 
     /// The handler has returned with an answer.
@@ -114,7 +143,12 @@ impl Flight {
             State::Abandoned | State::Done => {}
             State::Running | State::Parked(_) => {
                 inner.state = State::Parked(resume);
-                if inner.async_id.is_none() {
+                if inner.cancelled
+                    && let Some(withdraw) = inner.withdraw.take()
+                {
+                    drop(inner);
+                    withdraw();
+                } else if inner.async_id.is_none() {
                     inner.async_id = Some(AsyncId(self.id));
                     // Under the lock, so that the final answer cannot overtake it. It never blocks.
                     (self.say)(NtStatus::PENDING, AsyncId(self.id));
@@ -150,15 +184,22 @@ impl Flight {
     /// CANCEL has come, or the export's workers cannot take it.
     pub fn cancel(&self) {
         let mut inner = self.inner.lock();
-        if let Some(withdraw) = inner.withdraw.take() {
-            drop(inner);
-            withdraw();
-            return;
-        }
-        // Only a request that went asynchronous can be answered out of turn (MS-SMB2 3.3.5.16).
-        if let (State::Running, Some(id)) = (&inner.state, inner.async_id) {
-            inner.state = State::Abandoned;
-            (self.say)(NtStatus::CANCELLED, id);
+        match (&inner.state, inner.async_id) {
+            (State::Parked(_), _) => {
+                let withdraw = inner.withdraw.take();
+                drop(inner);
+                if let Some(withdraw) = withdraw {
+                    withdraw();
+                }
+            }
+            // Only a request that went asynchronous can be answered out of turn (MS-SMB2 3.3.5.16).
+            (State::Running, Some(id)) if inner.withdraw.is_none() => {
+                inner.state = State::Abandoned;
+                (self.say)(NtStatus::CANCELLED, id);
+            }
+            // If it is going to wait, it will not wait long.
+            (State::Running, _) => inner.cancelled = true,
+            _ => {}
         }
     }
 
@@ -273,9 +314,39 @@ mod tests {
         let (f, _said) = flight();
         let (tx, rx) = mpsc::channel();
         let g = Arc::clone(&f);
-        f.waits(Box::new(move || g.resume(answer(NtStatus::CANCELLED))));
+        assert!(f.waits(Box::new(move || g.resume(answer(NtStatus::CANCELLED)))));
         f.park(Box::new(move |a, _| tx.send(a.status).unwrap()));
         f.cancel();
         assert_eq!(rx.try_recv().unwrap(), NtStatus::CANCELLED);
+    }
+
+    #[test]
+    fn a_cancel_that_comes_before_the_wait_ends_it_at_once() {
+        let (f, said) = flight();
+        let (tx, rx) = mpsc::channel();
+        f.cancel();
+        let g = Arc::clone(&f);
+        assert!(f.waits(Box::new(move || g.resume(answer(NtStatus::CANCELLED)))));
+        f.park(Box::new(move |a, id| tx.send((a.status, id)).unwrap()));
+        assert_eq!(rx.try_recv().unwrap(), (NtStatus::CANCELLED, None));
+        assert!(said.try_recv().is_err());
+    }
+
+    #[test]
+    fn who_was_answered_as_cancelled_does_not_begin_to_wait() {
+        let (f, _said) = flight();
+        f.slow();
+        f.cancel();
+        assert!(!f.waits(Box::new(|| panic!())));
+        assert!(!f.commits());
+    }
+
+    #[test]
+    fn what_is_committed_is_not_cancelled() {
+        let (f, _said) = flight();
+        f.slow();
+        assert!(f.commits());
+        f.cancel();
+        assert_eq!(f.land(), Landing::Answer(Some(AsyncId(f.id))));
     }
 }

@@ -449,8 +449,8 @@ impl Chain {
             return match flight {
                 Some(_) if self.conn.flights.asynchronous() < MAX_ASYNC => Step::Parked,
                 Some(flight) => {
-                    flight.cancel();
                     self.gate.stop_waiting(flight.id);
+                    flight.withdraw();
                     self.give(
                         header,
                         Err(NtStatus::INSUFFICIENT_RESOURCES),
