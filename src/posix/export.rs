@@ -185,7 +185,7 @@ impl Root {
             Mode::empty(),
         )?);
         let place = std::fs::canonicalize(path)?.as_os_str().as_bytes().to_vec();
-        let facts = facts::find(fd.as_fd(), &stx, path)?;
+        let facts = facts::find(fd.as_fd(), &stx, &place)?;
         let indexes = Indexes::new(facts::clockwork(&facts));
         Ok(Root {
             key: stat::key(&stx),

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use rustix::fs::{StatVfsMountFlags, Statx};
 use rustix::io::Errno;
@@ -91,7 +89,8 @@ const REMOTE: [&str; 13] = [
 ];
 const INSENSITIVE: [&str; 5] = ["vfat", "msdos", "exfat", "hfs", "hfsplus"];
 
-pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, path: &Path) -> io::Result<Facts> {
+/// `place`: the root's path without symlinks.
+pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Result<Facts> {
     let fs = rustix::fs::fstatfs(root)?;
     let vfs = rustix::fs::fstatvfs(root)?;
     let (fs_type, source) = mount_of(root, stx.stx_mnt_id).unwrap_or_default();
@@ -113,7 +112,7 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, path: &Path) -> io::Result
         hash.update(&stx.stx_ino.to_le_bytes());
     } else {
         hash.update(source.as_bytes());
-        hash.update(path.as_os_str().as_bytes());
+        hash.update(place);
     }
     Ok(Facts {
         locality,

@@ -18,7 +18,8 @@ fn reading_and_writing() {
     f.set_size(4).unwrap();
     assert_eq!(s.export.stat(f).unwrap().size, 4);
     assert_eq!(std::fs::read(s.at("f")).unwrap(), b"hell");
-    assert_eq!(f.set_size(u64::MAX / 2), Err(NtStatus::DISK_FULL));
+    // Beyond what the file system can hold (tmpfs holds anything).
+    assert!(matches!(f.set_size(u64::MAX / 2), Ok(()) | Err(NtStatus::DISK_FULL)));
 }
 
 #[test]
