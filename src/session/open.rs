@@ -3,6 +3,7 @@
 use super::share::{Area, Share};
 use super::tree::TreeConnect;
 use super::workers;
+use crate::fsa::expression::Expression;
 use crate::posix;
 use crate::types::{AccessMask, CreateOptions, FileId, NodeKey, OpenId, SessionId};
 use parking_lot::{Mutex, RwLock};
@@ -78,10 +79,12 @@ impl Drop for Held {
 /// A directory enumeration under way (MS-SMB2 3.3.5.18).
 #[derive(Debug)]
 pub struct Listing {
-    pub pattern: String,
+    pub expression: Expression,
+    /// The one name that the expression matches, as the client spelled it: looked up, not searched for.
+    pub name: Option<String>,
+    /// That name has been told.
+    pub done: bool,
     pub scan: posix::DirScan,
-    /// At least one entry was found for the pattern: from now on NO_MORE_FILES, not NO_SUCH_FILE.
-    pub found: bool,
 }
 
 /// An open named pipe.

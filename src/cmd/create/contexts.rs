@@ -48,9 +48,9 @@ pub fn answer(asked: &Asked, disk: &Disk, done: &Done) -> Result<CreateContexts<
         out.push(MaximalAccessResponse { query_status, maximal_access }.to_context());
     }
     if asked.on_disk_id {
-        out.push(
-            QueryOnDiskIdResponse { file_id: done.stat.key.ino, volume_id: done.stat.key.dev }.to_context(),
-        );
+        let facts = disk.area.export()?.facts();
+        let file_id = crate::cmd::info::file_id(facts.device, done.stat.key);
+        out.push(QueryOnDiskIdResponse { file_id, volume_id: facts.serial.into() }.to_context());
     }
     Ok(out)
 }

@@ -1,0 +1,255 @@
+//! The file classes of QUERY_INFO (MS-FSA 2.1.5.12, MS-FSCC 2.4).
+
+use super::{Out, Subject, file_id, file_id_128, reparse_tag};
+use crate::cmd::{Ctx, Handled};
+use crate::posix::{Kind, Stat};
+use crate::session::{FileOpen, Open};
+use crate::types::{AccessMask, Dialect, NtStatus};
+use crate::wire::fscc::file_info::{
+    AccessInfo, AlignmentInfo, AllFixed, AttributeTagInfo, BasicInfo, CaseSensitiveInfo, CompressionInfo,
+    EaInfo, IdInfo, InternalInfo, ModeInfo, NetworkOpenInfo, PositionInfo, StandardInfo, StandardLinkInfo,
+    StatBasicInfo, StatInfo, StatLxInfo, lx_flags,
+};
+use crate::wire::fscc::fs_info::device;
+use crate::wire::fscc::streams::StreamWriter;
+use crate::wire::fscc::{FileInfoClass, encode_name};
+use std::sync::atomic::Ordering;
+
+pub fn query(ctx: &Ctx<'_>, open: &Open, file: &FileOpen, class: FileInfoClass, out: Out<'_>) -> Handled {
+    if !file.access.contains(needed(class)) {
+        return Err(NtStatus::ACCESS_DENIED.into());
+    }
+    let subject = Subject::new(open, file)?;
+    let s = &subject;
+    match class {
+        FileInfoClass::BASIC => {
+            let info = basic(&s.stat()?);
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::STANDARD => {
+            let info = s.standard(&s.stat()?);
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::INTERNAL => out.put(|w| s.internal().encode(w)),
+        FileInfoClass::EA => out.put(|w| EaInfo::default().encode(w)),
+        FileInfoClass::ACCESS => out.put(|w| AccessInfo { access_flags: file.access }.encode(w)),
+        FileInfoClass::POSITION => out.put(|w| s.position().encode(w)),
+        FileInfoClass::MODE => out.put(|w| s.mode().encode(w)),
+        FileInfoClass::ALIGNMENT => out.put(|w| AlignmentInfo::default().encode(w)),
+        FileInfoClass::ALL => {
+            let stat = s.stat()?;
+            let all = AllFixed {
+                basic: basic(&stat),
+                standard: s.standard(&stat),
+                internal: s.internal(),
+                ea: EaInfo::default(),
+                access: AccessInfo { access_flags: file.access },
+                position: s.position(),
+                mode: s.mode(),
+                alignment: AlignmentInfo::default(),
+            };
+            out.put(|w| all.encode_with_name(w, &s.rooted_path()))
+        }
+        FileInfoClass::NAME => out.put(|w| encode_name(w, &s.rooted_path())),
+        FileInfoClass::NORMALIZED_NAME => {
+            // MS-SMB2 3.3.5.20.1.
+            if ctx.conn.dialect() != Some(Dialect::SMB3_11) {
+                return Err(NtStatus::NOT_SUPPORTED.into());
+            }
+            out.put(|w| encode_name(w, &s.smb_path()))
+        }
+        // No file has a second name of 8.3 form, as in listings.
+        FileInfoClass::ALTERNATE_NAME => out.put(|w| encode_name(w, "")),
+        FileInfoClass::STREAM => {
+            let stat = s.stat()?;
+            out.put_list(|w, max| {
+                let mut list = StreamWriter::new(w, max);
+                stat.kind == Kind::Directory || list.push("::$DATA", stat.size, stat.allocation)
+            })
+        }
+        FileInfoClass::COMPRESSION => {
+            let info = CompressionInfo { compressed_file_size: s.stat()?.size, ..Default::default() };
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::NETWORK_OPEN => {
+            let info = network_open(&s.stat()?);
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::ATTRIBUTE_TAG => {
+            let stat = s.stat()?;
+            let info =
+                AttributeTagInfo { file_attributes: stat.attributes, reparse_tag: reparse_tag(stat.kind) };
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::STANDARD_LINK => {
+            let stat = s.stat()?;
+            let standard = s.standard(&stat);
+            let info = StandardLinkInfo {
+                number_of_accessible_links: standard.number_of_links,
+                total_number_of_links: links(&stat),
+                delete_pending: standard.delete_pending,
+                directory: standard.directory,
+            };
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::ID => {
+            let facts = s.export.facts();
+            let info = IdInfo {
+                volume_serial_number: facts.serial.into(),
+                file_id: file_id_128(facts.device, file.key),
+            };
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::STAT => {
+            let info = s.stat_info(&s.stat()?);
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::STAT_LX => {
+            let stat = s.stat()?;
+            let info = StatLxInfo {
+                stat: s.stat_info(&stat),
+                lx_flags: lx_flags::METADATA_UID | lx_flags::METADATA_GID | lx_flags::METADATA_MODE,
+                lx_uid: stat.uid,
+                lx_gid: stat.gid,
+                lx_mode: stat.mode,
+                ..Default::default()
+            };
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::STAT_BASIC => {
+            let info = s.stat_basic(&s.stat()?);
+            out.put(|w| info.encode(w))
+        }
+        FileInfoClass::CASE_SENSITIVE => out.put(|w| CaseSensitiveInfo::default().encode(w)),
+        FileInfoClass::FULL_EA => Err(NtStatus::NO_EAS_ON_FILE.into()),
+        FileInfoClass::PIPE | FileInfoClass::PIPE_LOCAL | FileInfoClass::PIPE_REMOTE => {
+            Err(NtStatus::INVALID_DEVICE_REQUEST.into())
+        }
+        _ => Err(NtStatus::NOT_SUPPORTED.into()),
+    }
+}
+
+/// MS-SMB2 3.3.5.20.1: what the open must have been granted. The other classes are answered to every open.
+fn needed(class: FileInfoClass) -> AccessMask {
+    match class {
+        FileInfoClass::BASIC
+        | FileInfoClass::ALL
+        | FileInfoClass::NETWORK_OPEN
+        | FileInfoClass::ATTRIBUTE_TAG
+        | FileInfoClass::STAT
+        | FileInfoClass::STAT_LX
+        | FileInfoClass::STAT_BASIC => AccessMask::READ_ATTRIBUTES,
+        FileInfoClass::FULL_EA => AccessMask::READ_EA,
+        _ => AccessMask::empty(),
+    }
+}
+
+fn basic(stat: &Stat) -> BasicInfo {
+    BasicInfo {
+        creation_time: stat.created,
+        last_access_time: stat.accessed,
+        last_write_time: stat.written,
+        change_time: stat.changed,
+        file_attributes: stat.attributes,
+    }
+}
+
+fn network_open(stat: &Stat) -> NetworkOpenInfo {
+    NetworkOpenInfo {
+        creation_time: stat.created,
+        last_access_time: stat.accessed,
+        last_write_time: stat.written,
+        change_time: stat.changed,
+        allocation_size: stat.allocation,
+        end_of_file: stat.size,
+        file_attributes: stat.attributes,
+    }
+}
+
+/// A directory has one name (what Unix counts are its subdirectories).
+fn links(stat: &Stat) -> u32 {
+    if stat.kind == Kind::Directory { 1 } else { stat.nlink }
+}
+
+impl Subject<'_> {
+    fn standard(&self, stat: &Stat) -> StandardInfo {
+        let delete_pending = self.disk.area.rules.lock().is_delete_pending(self.open.open_id());
+        StandardInfo {
+            allocation_size: stat.allocation,
+            end_of_file: stat.size,
+            number_of_links: links(stat).saturating_sub(delete_pending.into()),
+            delete_pending,
+            directory: self.file.directory,
+        }
+    }
+
+    fn internal(&self) -> InternalInfo {
+        InternalInfo { index_number: file_id(self.export.facts().device, self.file.key) }
+    }
+
+    fn position(&self) -> PositionInfo {
+        PositionInfo { current_byte_offset: self.file.position.load(Ordering::Relaxed) as i64 }
+    }
+
+    fn mode(&self) -> ModeInfo {
+        let deletes = self.disk.area.rules.lock().deletes_on_close(self.open.open_id());
+        ModeInfo { mode: super::basic::mode(self.file, deletes) }
+    }
+
+    fn rooted_path(&self) -> String {
+        format!("\\{}", self.smb_path())
+    }
+
+    fn stat_info(&self, stat: &Stat) -> StatInfo {
+        let standard = self.standard(stat);
+        StatInfo {
+            file_id: self.internal().index_number,
+            creation_time: stat.created,
+            last_access_time: stat.accessed,
+            last_write_time: stat.written,
+            change_time: stat.changed,
+            allocation_size: stat.allocation,
+            end_of_file: stat.size,
+            file_attributes: stat.attributes,
+            reparse_tag: reparse_tag(stat.kind),
+            number_of_links: standard.number_of_links,
+            effective_access: self.file.access,
+        }
+    }
+
+    fn stat_basic(&self, stat: &Stat) -> StatBasicInfo {
+        let (facts, standard) = (self.export.facts(), self.standard(stat));
+        StatBasicInfo {
+            file_id: file_id(facts.device, stat.key),
+            creation_time: stat.created,
+            last_access_time: stat.accessed,
+            last_write_time: stat.written,
+            change_time: stat.changed,
+            allocation_size: stat.allocation,
+            end_of_file: stat.size,
+            file_attributes: stat.attributes,
+            reparse_tag: reparse_tag(stat.kind),
+            number_of_links: standard.number_of_links,
+            device_type: device::TYPE_DISK,
+            device_characteristics: device::IS_MOUNTED,
+            reserved: 0,
+            volume_serial_number: facts.serial.into(),
+            file_id_128: file_id_128(facts.device, stat.key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_take_the_right_to_read_them_and_sizes_do_not() {
+        assert_eq!(needed(FileInfoClass::BASIC), AccessMask::READ_ATTRIBUTES);
+        assert_eq!(needed(FileInfoClass::ALL), AccessMask::READ_ATTRIBUTES);
+        assert_eq!(needed(FileInfoClass::FULL_EA), AccessMask::READ_EA);
+        for open_to_all in [FileInfoClass::STANDARD, FileInfoClass::STREAM, FileInfoClass::EA] {
+            assert_eq!(needed(open_to_all), AccessMask::empty());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What changes names: rename, link, disposition (MS-FSA 2.1.5.15.3, 2.1.5.15.6, 2.1.5.15.11).
+
+use super::Subject;
+use crate::cmd::create::{disk_path, fsa_path};
+use crate::fsa::change::Change;
+use crate::fsa::{Disposition, DispositionAsk, RenameAsk, Target};
+use crate::posix::{self, Kind, SmbPath};
+use crate::types::{FileAttributes, NtStatus};
+use crate::wire::fscc::set_info::{RenameFlags, RenameInfo};
+
+pub fn set_disposition(subject: &mut Subject<'_>, flags: Disposition) -> Result<(), NtStatus> {
+    let delete = flags.contains(Disposition::DELETE);
+    let readonly = delete && subject.stat()?.attributes.contains(FileAttributes::READONLY);
+    let not_empty = delete && subject.file.directory && !subject.export.is_empty(&subject.file.object)?;
+    let ask = DispositionAsk { open: subject.open.open_id(), flags, readonly, not_empty };
+    let area = &subject.disk.area;
+    let effects = area.rules.lock().set_disposition(&ask, area.now())?;
+    subject.effects.extend(effects);
+    Ok(())
+}
+
+pub fn rename(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStatus> {
+    let (target, ask) = facts(subject, info)?;
+    let renaming = subject.disk.area.rules.lock().rename(&ask)?;
+    let from = disk_path(&renaming.from);
+    let to = subject.export.rename(&subject.file.object, &from, &target, ask.replace)?;
+    let mut change = renaming.change();
+    if let crate::fsa::change::Kind::Renamed { to: told, .. } = &mut change.kind {
+        *told = fsa_path(&to);
+    }
+    subject.tell(change);
+    Ok(())
+}
+
+pub fn link(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStatus> {
+    if subject.open.tree.read_only() {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    if subject.file.directory {
+        return Err(NtStatus::FILE_IS_A_DIRECTORY);
+    }
+    let (target, ask) = facts(subject, info)?;
+    let linking = subject.disk.area.rules.lock().link(&ask)?;
+    let to = subject.export.link(&subject.file.object, &target, ask.replace)?;
+    if let Some(replaced) = linking.replaces {
+        let area = &subject.disk.area;
+        let change = Change::removed(replaced.path, false).of(replaced.node).by(subject.open.open_id());
+        subject.effects.extend(crate::fsa::change::apply(&mut area.rules.lock(), &change, area.now()));
+    }
+    subject.tell(Change::created(fsa_path(&to), false));
+    Ok(())
+}
+
+/// Where it goes, and what the rules must know of that place.
+fn facts(subject: &Subject<'_>, info: &RenameInfo) -> Result<(posix::Target, RenameAsk), NtStatus> {
+    let path = destination(info)?;
+    let target = subject.export.target(&path)?;
+    let there = match &target.existing {
+        Some((node, path)) => target_facts(subject, *node, path)?,
+        None => None,
+    };
+    let ask = RenameAsk {
+        open: subject.open.open_id(),
+        to: fsa_path(&target.path),
+        replace: info.flags.contains(RenameFlags::REPLACE_IF_EXISTS),
+        posix: info.flags.contains(RenameFlags::POSIX_SEMANTICS),
+        ignore_readonly: info.flags.contains(RenameFlags::IGNORE_READONLY_ATTRIBUTE),
+        target: there,
+    };
+    Ok((target, ask))
+}
+
+/// None: it has vanished meanwhile.
+fn target_facts(
+    subject: &Subject<'_>,
+    node: crate::types::NodeKey,
+    path: &posix::RelPath,
+) -> Result<Option<Target>, NtStatus> {
+    match subject.export.open_rel(path) {
+        Ok(found) => Ok(Some(Target {
+            path: fsa_path(path),
+            node,
+            directory: found.stat.kind == Kind::Directory,
+            readonly: found.stat.attributes.contains(FileAttributes::READONLY),
+        })),
+        Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+/// The new path counts from the root of the share (MS-FSCC 2.4.43.2).
+fn destination(info: &RenameInfo) -> Result<SmbPath, NtStatus> {
+    if info.root_directory != 0 || info.file_name.is_empty() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if info.file_name.starts_with(':') {
+        // The stream of this name; there is none to rename.
+        return Err(NtStatus::NOT_SUPPORTED);
+    }
+    let path = SmbPath::parse(&info.file_name)?;
+    if path.stream().is_some() {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(name: &str, root_directory: u64) -> Result<Vec<u8>, NtStatus> {
+        let info = RenameInfo { root_directory, file_name: name.into(), ..RenameInfo::default() };
+        destination(&info).map(|path| path.as_rel().as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_destination_counts_from_the_root_of_the_share() {
+        assert_eq!(to("dir\\new", 0).unwrap(), b"dir/new");
+        assert_eq!(to("new", 7), Err(NtStatus::INVALID_PARAMETER));
+        assert_eq!(to("", 0), Err(NtStatus::INVALID_PARAMETER));
+        assert_eq!(to("\\new", 0), Err(NtStatus::OBJECT_NAME_INVALID));
+        assert_eq!(to("..\\new", 0), Err(NtStatus::OBJECT_NAME_INVALID));
+        assert_eq!(to(":stream", 0), Err(NtStatus::NOT_SUPPORTED));
+        assert_eq!(to("new:stream", 0), Err(NtStatus::OBJECT_NAME_INVALID));
+    }
+}
