@@ -19,6 +19,7 @@ pub(super) struct Close {
 enum What {
     /// End a session, with everything it has open
     Session {
+        /// As `smbgate status` shows it
         #[arg(value_parser = parse_id)]
         id: u64,
         #[command(flatten)]
@@ -26,6 +27,7 @@ enum What {
     },
     /// Close one open file or directory
     Open {
+        /// As `smbgate status` shows it
         #[arg(value_parser = parse_id)]
         id: u64,
         #[command(flatten)]

@@ -31,6 +31,7 @@ enum What {
     Passwd(WithPassword),
     /// Remove a user and end the user's sessions
     Remove {
+        /// Upper and lower case are the same
         name: String,
         #[command(flatten)]
         which: Which,
@@ -57,6 +58,7 @@ enum What {
 
 #[derive(Args, Debug)]
 struct WithPassword {
+    /// The name to log on with; upper and lower case are the same
     name: String,
     #[command(flatten)]
     password: password::Source,
