@@ -187,6 +187,11 @@ impl Object {
         }
     }
 
+    /// The text of a symlink.
+    pub fn read_link(&self) -> Result<Vec<u8>> {
+        Ok(rustix::fs::readlinkat(&self.fd, c"", Vec::new()).map_err(of_errno)?.into_bytes())
+    }
+
     /// Data and metadata on stable storage. A failure is an error, always.
     pub fn sync(&self) -> Result<()> {
         let done = if self.has_data() {

@@ -1,0 +1,54 @@
+//! Named pipes: FSCTL_PIPE_TRANSCEIVE, FSCTL_PIPE_PEEK, FSCTL_PIPE_WAIT (MS-SMB2 3.3.5.15.3, .4, .10).
+
+use super::{Done, Output, encoded};
+use crate::cmd::Ctx;
+use crate::rpc;
+use crate::session::{Open, OpenKind, PipeOpen};
+use crate::types::NtStatus;
+use crate::wire::fscc::fsctl::{PipePeek, PipeWait};
+use crate::wire::ioctl::IoctlRequest;
+use std::sync::Arc;
+
+fn pipe(open: &Open) -> Result<&PipeOpen, NtStatus> {
+    match &open.kind {
+        OpenKind::Pipe(pipe) => Ok(pipe),
+        OpenKind::File(_) => Err(NtStatus::INVALID_DEVICE_REQUEST),
+    }
+}
+
+pub fn transceive(open: &Open, request: &IoctlRequest<'_>) -> Done {
+    let max = request.max_output_response as usize;
+    let (data, more) = pipe(open)?.pipe.lock().transceive(request.input, max)?;
+    Ok(Output { status: if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS }, data })
+}
+
+/// Tells how much there is to read, but not what.
+pub fn peek(open: &Open, request: &IoctlRequest<'_>) -> Done {
+    const CONNECTED: u32 = 3;
+    const CLOSING: u32 = 4;
+    let pipe = pipe(open)?.pipe.lock();
+    if (request.max_output_response as usize) < PipePeek::SIZE {
+        return Err(NtStatus::INVALID_PARAMETER.into());
+    }
+    let (next, all, messages) = pipe.available();
+    let answer = PipePeek {
+        named_pipe_state: if pipe.is_broken() { CLOSING } else { CONNECTED },
+        read_data_available: all as u32,
+        number_of_messages: messages as u32,
+        message_length: next as u32,
+    };
+    let status = if all > 0 { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    Ok(Output { status, data: encoded(|w| answer.encode(w)) })
+}
+
+/// A pipe of ours is always ready.
+pub fn wait(ctx: &Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
+    if ctx.tree()?.share.disk().is_some() {
+        return Err(NtStatus::INVALID_DEVICE_REQUEST.into());
+    }
+    let wait = PipeWait::decode(request.input)?;
+    match rpc::open(&wait.name, Arc::default()) {
+        Some(_) => Output::none(),
+        None => Err(NtStatus::OBJECT_NAME_NOT_FOUND.into()),
+    }
+}
