@@ -75,7 +75,7 @@ impl Acceptor {
                 Step::Continue { token }
             }
             MechStep::Done { token, logon } => Step::Done { token, logon },
-            MechStep::Failed { why, user } => Step::Failed { status: NtStatus::LOGON_FAILURE, why, user },
+            MechStep::Failed { status, why, user } => Step::Failed { status, why, user },
         }
     }
 
@@ -103,7 +103,7 @@ impl Acceptor {
                     Step::Continue { token: resp.encode() }
                 }
                 MechStep::Done { token, logon } => n.finish(Some(oid), token, None, logon),
-                MechStep::Failed { why, user } => Step::Failed { status: NtStatus::LOGON_FAILURE, why, user },
+                MechStep::Failed { status, why, user } => Step::Failed { status, why, user },
             },
             None => {
                 let state = if n.mic_required { state::REQUEST_MIC } else { state::ACCEPT_INCOMPLETE };
@@ -127,7 +127,7 @@ impl Acceptor {
                 Step::Continue { token: resp.encode() }
             }
             MechStep::Done { token, logon } => n.finish(None, token, resp.mic, logon),
-            MechStep::Failed { why, user } => Step::Failed { status: NtStatus::LOGON_FAILURE, why, user },
+            MechStep::Failed { status, why, user } => Step::Failed { status, why, user },
         }
     }
 }

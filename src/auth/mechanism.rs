@@ -1,6 +1,7 @@
 //! What SPNEGO negotiates between. NTLM is here; Kerberos takes its place beside it.
 
 use super::Logon;
+use crate::types::NtStatus;
 
 /// The acceptor's half of one authentication mechanism, for one attempt.
 pub trait Mechanism: Send {
@@ -18,12 +19,12 @@ pub trait Mechanism: Send {
 pub enum MechStep {
     Continue(Vec<u8>),
     Done { token: Option<Vec<u8>>, logon: Logon },
-    Failed { why: String, user: Option<String> },
+    Failed { status: NtStatus, why: String, user: Option<String> },
 }
 
 impl MechStep {
     /// A failure before a name was known.
     pub fn failed(why: impl Into<String>) -> MechStep {
-        MechStep::Failed { why: why.into(), user: None }
+        MechStep::Failed { status: NtStatus::LOGON_FAILURE, why: why.into(), user: None }
     }
 }

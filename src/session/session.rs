@@ -222,7 +222,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// A session with a new id, which cannot be guessed from others.
+    /// A session with a new id, which cannot be guessed from others. As with Windows it fits 32 bits: some clients
+    /// keep no more of it.
     pub fn start(
         &self,
         dialect: Dialect,
@@ -231,9 +232,9 @@ impl Sessions {
     ) -> Result<Arc<Session>, NtStatus> {
         let mut map = self.by_id.write();
         loop {
-            let raw = getrandom::u64().map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)?;
-            let id = SessionId(raw & 0x0000_FFFF_FFFF_FFFF);
-            if id.0 == 0 || map.contains_key(&id) {
+            let raw = getrandom::u32().map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)?;
+            let id = SessionId(raw.into());
+            if raw == 0 || raw == u32::MAX || map.contains_key(&id) {
                 continue;
             }
             let session = Arc::new(Session::new(id, dialect, conn, peer));

@@ -10,7 +10,7 @@ use super::super::{Logon, LogonKind, NtHash, Policy};
 use super::keys::{self, Key, Side, Signer};
 use super::message::{Authenticate, Challenge, Flags, MIC, Negotiate, av, av_pairs, push_av};
 use crate::crypto::SessionKey;
-use crate::types::FileTime;
+use crate::types::{FileTime, NtStatus};
 
 /// One NTLM logon: a challenge, and one answer to it.
 pub struct NtlmServer {
@@ -105,7 +105,11 @@ impl NtlmServer {
                 let Authenticate { domain, workstation, .. } = message;
                 MechStep::Done { token: None, logon: Logon { user, domain, workstation, session_key, kind } }
             }
-            Err(refusal) => MechStep::Failed { why: refusal.to_string(), user: Some(message.user) },
+            Err(refusal) => MechStep::Failed {
+                status: refusal.status(),
+                why: refusal.to_string(),
+                user: Some(message.user),
+            },
         }
     }
 
@@ -185,7 +189,7 @@ fn exported_key(
     Ok(exported)
 }
 
-/// For the log. The client gets the same status for all.
+/// For the log. The client gets the same status for all that depends on what the server knows.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("anonymous logons are not allowed")]
@@ -204,6 +208,15 @@ enum Refusal {
     BadMic,
     #[error("the message integrity code is missing")]
     NoMic,
+}
+
+impl Refusal {
+    fn status(&self) -> NtStatus {
+        match self {
+            Refusal::Malformed => NtStatus::INVALID_PARAMETER,
+            _ => NtStatus::LOGON_FAILURE,
+        }
+    }
 }
 
 /// TargetInfo. A server that stands alone is its own domain.
