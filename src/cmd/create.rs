@@ -13,7 +13,7 @@ mod check;
 mod contexts;
 mod pipe;
 
-use super::{Ctx, Fail, Handled, Reply, close};
+use super::{Ctx, Fail, Handled, Reply, close, info};
 use crate::fsa::{OpenAsk, Opening, Owner, RelPath, change};
 use crate::posix::{self, DataAccess, Kind, Last, Lookup, Missing, NewFile, Object, SmbPath, Stat};
 use crate::session::open::Held;
@@ -121,7 +121,10 @@ impl Create<'_, '_, '_> {
             return Ok(done(object, stat, CreateAction::OPENED));
         }
         let supersede = self.request.create_disposition == CreateDisposition::SUPERSEDE;
-        match self.export.overwrite(&object, self.how(), supersede) {
+        let done_to_it = self.export.overwrite(&object, self.how(), supersede).and_then(|stat| {
+            info::ea::replace(self.export, &object, &self.asked.eas, supersede).map(|()| stat)
+        });
+        match done_to_it {
             Ok(stat) => {
                 let changed = change::Change::modified(
                     fsa_path(&path),
@@ -189,13 +192,20 @@ impl Create<'_, '_, '_> {
             return Err(status.into());
         }
         let mut stat = made.stat;
-        if let Some(size) = self.asked.allocation_size.filter(|_| !how.directory) {
-            if let Err(status) = made.object.set_allocation(size) {
-                self.unregister(id);
-                let _ = self.export.remove(&made.object, &made.path);
-                return Err(status.into());
-            }
-            stat = self.export.stat(&made.object)?;
+        let allocation_size = self.asked.allocation_size.filter(|_| !how.directory);
+        if allocation_size.is_some() || !self.asked.eas.is_empty() {
+            let equipped = allocation_size
+                .map_or(Ok(()), |size| made.object.set_allocation(size))
+                .and_then(|()| info::ea::replace(self.export, &made.object, &self.asked.eas, false))
+                .and_then(|()| self.export.stat(&made.object));
+            stat = match equipped {
+                Ok(stat) => stat,
+                Err(status) => {
+                    self.unregister(id);
+                    let _ = self.export.remove(&made.object, &made.path);
+                    return Err(status.into());
+                }
+            };
         }
         let path = fsa_path(&made.path);
         self.tell(change::Change::created(path.clone(), how.directory).by(OpenId(id.volatile)).of(stat.key));

@@ -6,7 +6,7 @@ use super::lookup::of_path_errno;
 use super::{Export, Kind, Object, RelPath, Result, Stat, of_errno};
 use crate::sys;
 use crate::sys::file::Access;
-use crate::types::AccessMask;
+use crate::types::{AccessMask, NtStatus};
 use crate::wire::dtyp::{Ace, AceFlags, Acl, Control, SecurityDescriptor, Sid};
 
 /// What nobody who can name the object is denied.
@@ -129,6 +129,14 @@ impl Export {
             sacl: None,
             dacl: Some(Acl { revision: 2, aces }),
         })
+    }
+
+    /// Sets the permission bits. `NOT_SUPPORTED` where a POSIX ACL says more than a mode can.
+    pub fn set_mode(&self, object: &Object, mode: u32) -> Result<()> {
+        if object.kind == Kind::Symlink || self.posix_acl(object)?.is_some() {
+            return Err(NtStatus::NOT_SUPPORTED);
+        }
+        sys::file::chmod(&object.fd, mode & 0o7777).map_err(of_errno)
     }
 
     fn posix_acl(&self, object: &Object) -> Result<Option<Vec<Entry>>> {

@@ -2,6 +2,7 @@
 //! unknown ones; a lease or a durable handle is then simply not granted.
 
 use super::Done;
+use crate::posix;
 use crate::session::Disk;
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::create_context::{
@@ -13,6 +14,8 @@ pub struct Asked {
     pub maximal_access: bool,
     pub on_disk_id: bool,
     pub allocation_size: Option<u64>,
+    /// For a file that is created or overwritten.
+    pub eas: Vec<posix::Ea>,
 }
 
 impl Asked {
@@ -21,9 +24,10 @@ impl Asked {
             // No previous versions are kept.
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
-        if find(contexts, name::EA_BUFFER).is_some_and(|eas| !eas.is_empty()) {
-            return Err(NtStatus::EAS_NOT_SUPPORTED);
-        }
+        let eas = match find(contexts, name::EA_BUFFER) {
+            Some(list) => crate::cmd::info::ea::parse(list)?,
+            None => Vec::new(),
+        };
         let allocation_size = match find(contexts, name::ALLOCATION_SIZE) {
             Some(data) => Some(AllocationSize::decode(data)?.allocation_size),
             None => None,
@@ -32,6 +36,7 @@ impl Asked {
             maximal_access: find(contexts, name::QUERY_MAXIMAL_ACCESS).is_some(),
             on_disk_id: find(contexts, name::QUERY_ON_DISK_ID).is_some(),
             allocation_size,
+            eas,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The file classes of QUERY_INFO (MS-FSA 2.1.5.12, MS-FSCC 2.4).
 
-use super::{Out, Subject, file_id, file_id_128, reparse_tag};
+use super::{Out, Subject, ea, file_id, file_id_128, reparse_tag};
 use crate::cmd::{Ctx, Handled};
 use crate::posix::{Kind, Stat};
 use crate::session::{FileOpen, Open};
@@ -13,9 +13,17 @@ use crate::wire::fscc::file_info::{
 use crate::wire::fscc::fs_info::device;
 use crate::wire::fscc::streams::StreamWriter;
 use crate::wire::fscc::{FileInfoClass, encode_name};
+use crate::wire::query_info::QueryInfoRequest;
 use std::sync::atomic::Ordering;
 
-pub fn query(ctx: &Ctx<'_>, open: &Open, file: &FileOpen, class: FileInfoClass, out: Out<'_>) -> Handled {
+pub fn query(
+    ctx: &Ctx<'_>,
+    open: &Open,
+    file: &FileOpen,
+    request: &QueryInfoRequest<'_>,
+    out: Out<'_>,
+) -> Handled {
+    let class = FileInfoClass(request.file_info_class);
     if !file.access.contains(needed(class)) {
         return Err(NtStatus::ACCESS_DENIED.into());
     }
@@ -31,7 +39,10 @@ pub fn query(ctx: &Ctx<'_>, open: &Open, file: &FileOpen, class: FileInfoClass, 
             out.put(|w| info.encode(w))
         }
         FileInfoClass::INTERNAL => out.put(|w| s.internal().encode(w)),
-        FileInfoClass::EA => out.put(|w| EaInfo::default().encode(w)),
+        FileInfoClass::EA => {
+            let info = EaInfo { ea_size: ea::size(s)? };
+            out.put(|w| info.encode(w))
+        }
         FileInfoClass::ACCESS => out.put(|w| AccessInfo { access_flags: file.access }.encode(w)),
         FileInfoClass::POSITION => out.put(|w| s.position().encode(w)),
         FileInfoClass::MODE => out.put(|w| s.mode().encode(w)),
@@ -42,7 +53,7 @@ pub fn query(ctx: &Ctx<'_>, open: &Open, file: &FileOpen, class: FileInfoClass, 
                 basic: basic(&stat),
                 standard: s.standard(&stat),
                 internal: s.internal(),
-                ea: EaInfo::default(),
+                ea: EaInfo { ea_size: ea::size(s)? },
                 access: AccessInfo { access_flags: file.access },
                 position: s.position(),
                 mode: s.mode(),
@@ -121,7 +132,7 @@ pub fn query(ctx: &Ctx<'_>, open: &Open, file: &FileOpen, class: FileInfoClass, 
             out.put(|w| info.encode(w))
         }
         FileInfoClass::CASE_SENSITIVE => out.put(|w| CaseSensitiveInfo::default().encode(w)),
-        FileInfoClass::FULL_EA => Err(NtStatus::NO_EAS_ON_FILE.into()),
+        FileInfoClass::FULL_EA => ea::query(s, request, out),
         FileInfoClass::PIPE | FileInfoClass::PIPE_LOCAL | FileInfoClass::PIPE_REMOTE => {
             Err(NtStatus::INVALID_DEVICE_REQUEST.into())
         }

@@ -1,6 +1,7 @@
 //! QUERY_INFO and SET_INFO (MS-SMB2 3.3.5.20, 3.3.5.21), onto MS-FSA 2.1.5.12 to 2.1.5.17.
 
 mod basic;
+pub mod ea;
 mod file;
 mod name;
 mod pipe;
@@ -41,7 +42,7 @@ pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Hand
             let size = class.query_size().ok_or(NtStatus::INVALID_INFO_CLASS)?;
             let out = Out::new(reply, size, max)?;
             match &open.kind {
-                OpenKind::File(file) => file::query(ctx, &open, file, class, out),
+                OpenKind::File(file) => file::query(ctx, &open, file, &request, out),
                 OpenKind::Pipe(_) => pipe::query(class, out),
             }
         }
@@ -77,7 +78,11 @@ pub fn set(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handle
             SetFsInfo::decode(FsInfoClass(request.file_info_class), request.buffer)?;
             return Err(NtStatus::ACCESS_DENIED.into());
         }
-        InfoType::SECURITY => security::set(&open, request.additional_information, request.buffer)?,
+        InfoType::SECURITY => {
+            let mut subject = Subject::new(&open, super::file_of(&open)?)?;
+            security::set(&mut subject, request.additional_information, request.buffer)?;
+            ctx.effects.append(&mut subject.effects);
+        }
         InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED.into()),
         _ => return Err(NtStatus::INVALID_PARAMETER.into()),
     }
@@ -104,7 +109,7 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
             file.position.store(at, Ordering::Relaxed);
         }
         SetFileInfo::Mode(mode) => basic::set_mode(file, mode)?,
-        SetFileInfo::FullEa(_) => return Err(NtStatus::EAS_NOT_SUPPORTED.into()),
+        SetFileInfo::FullEa(list) => ea::set(&mut subject, list)?,
         SetFileInfo::ShortName(_) | SetFileInfo::CaseSensitive(_) => {
             return Err(NtStatus::NOT_SUPPORTED.into());
         }
