@@ -1,5 +1,8 @@
 //! The real binary as a process: start, readiness, users, reload, status, stop.
 
+#[path = "proto/client/mod.rs"]
+mod client;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
@@ -309,6 +312,87 @@ fn what_is_not_there_cannot_be_closed() {
     assert!(told.contains("no server runs"), "{told}");
 }
 
+impl Place {
+    /// A client of that user, connected to the share.
+    fn client(&self, user: &str, password: &str) -> client::Client {
+        let address = (Ipv4Addr::LOCALHOST, self.port).into();
+        client::Client::ready(address, &client::Offer::default(), user, password, "share")
+    }
+
+    /// Waits until the server's status is as wanted.
+    #[track_caller]
+    fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = status(self);
+            if wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{what}: {status:#}");
+        }
+    }
+}
+
+fn count(status: &Value, list: &str) -> usize {
+    status[list].as_array().map_or(0, Vec::len)
+}
+
+#[test]
+fn sessions_and_opens_are_shown_and_closed() {
+    let place = Place::new();
+    let server = place.serve();
+    succeeded(&place.run_with(&["user", "add", "alice", "--password-stdin"], "secret\n"));
+    let mut client = place.client("alice", "secret");
+    let file = client.make("file").expect("made");
+    let status = place.wait_for("one of each", |status| count(status, "opens") == 1);
+    assert_eq!((count(&status, "connections"), count(&status, "sessions")), (1, 1));
+    assert_eq!(status["sessions"][0]["user"], "alice");
+    assert_eq!(status["sessions"][0]["dialect"], "3.1.1");
+    assert_eq!(status["opens"][0]["path"], "file");
+    assert_eq!(status["opens"][0]["share"], "share");
+
+    let open = status["opens"][0]["id"].to_string();
+    assert_eq!(succeeded(&place.run(&["close", "open", &open])), format!("closed open {open}\n"));
+    place.wait_for("closed", |status| count(status, "opens") == 0);
+    client.read(file, 0, 1).expect_err("it was closed under its client");
+
+    let session = status["sessions"][0]["id"].to_string();
+    assert_eq!(succeeded(&place.run(&["close", "session", &session])), format!("closed session {session}\n"));
+    place.wait_for("ended", |status| count(status, "sessions") == 0);
+    server.stop();
+}
+
+#[test]
+fn who_is_removed_is_logged_off() {
+    let place = Place::new();
+    let server = place.serve();
+    for user in ["alice", "bob"] {
+        succeeded(&place.run_with(&["user", "add", user, "--password-stdin"], "secret\n"));
+    }
+    let _alice = place.client("alice", "secret");
+    let _bob = place.client("bob", "secret");
+    place.wait_for("both", |status| count(status, "sessions") == 2);
+    succeeded(&place.run(&["user", "remove", "Alice"]));
+    let status = place.wait_for("one", |status| count(status, "sessions") == 1);
+    assert_eq!(status["sessions"][0]["user"], "bob");
+    server.stop();
+}
+
+#[test]
+fn a_reload_drops_no_connection() {
+    let place = Place::new();
+    let mut server = place.serve();
+    succeeded(&place.run_with(&["user", "add", "alice", "--password-stdin"], "secret\n"));
+    let mut client = place.client("alice", "secret");
+    let file = client.make("file").expect("made");
+    place.configure("comment = \"new\"\n");
+    server.signal(Signal::SIGHUP);
+    server.wait_for("RELOADING=1");
+    server.wait_for("READY=1");
+    assert_eq!(client.write(file, 0, b"still here"), Ok(10));
+    server.stop();
+}
+
 #[test]
 fn a_reload_takes_all_or_nothing() {
     let place = Place::new();
@@ -362,6 +446,8 @@ fn a_reload_moves_to_another_port() {
         assert!(Instant::now() < deadline, "the old port closes");
         std::thread::sleep(Duration::from_millis(5));
     }
+    let listen = status(&place)["listen"].clone();
+    assert_eq!(listen, serde_json::json!([format!("127.0.0.1:{}", place.port)]), "the old one is gone");
     server.stop();
 }
 

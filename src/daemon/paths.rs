@@ -14,7 +14,7 @@ use crate::config::{Guest, Owner, Place, Severity, Share};
 use crate::sys::creds::{self, Creds};
 
 /// How long a path may take to answer before it is called hung.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Users looked at for each share; the rest is like them.
 const MAX_USERS: usize = 64;
 
@@ -108,9 +108,13 @@ fn look(share: &Share, users: Option<&[String]>) -> Vec<Finding> {
         }
         Err(e) => return vec![finding(share, About::Path, Severity::Error, absent(&share.path, &e))],
     }
+    if !nix::unistd::geteuid().is_root() {
+        let own = as_ourselves(share).map(|message| finding(share, About::Path, Severity::Error, message));
+        findings.extend(own);
+    }
     let mut say = |severity, message| findings.push(finding(share, About::Users, severity, message));
     if !nix::unistd::geteuid().is_root() {
-        as_ourselves(share, &mut say);
+        // Nobody else acts here.
     } else if let Some(owner) = &share.owner {
         match owner_identity(owner) {
             Ok(identity) => {
@@ -131,18 +135,16 @@ fn look(share: &Share, users: Option<&[String]>) -> Vec<Finding> {
     findings
 }
 
-/// Without root there is one identity.
-fn as_ourselves(share: &Share, say: &mut impl FnMut(Severity, String)) {
+/// Without root there is one identity. What is wrong with it, if anything is.
+fn as_ourselves(share: &Share) -> Option<String> {
     let me = Identity::process();
     if let Some(owner) = &share.owner
         && owner.user != me.name
     {
-        let message = format!("owner = \"{owner}\" needs root; without it everything is done as {}", me.name);
-        say(Severity::Error, message);
+        return Some(format!("owner = \"{owner}\" needs root; without it everything is done as {}", me.name));
     }
-    if let Err(e) = std::fs::read_dir(&share.path) {
-        say(Severity::Error, denied(&share.path, &me.name, &e));
-    }
+    let e = std::fs::read_dir(&share.path).err()?;
+    Some(format!("{}; or serve as root", denied(&share.path, &me.name, &e)))
 }
 
 fn as_users(share: &Share, users: Option<&[String]>, say: &mut impl FnMut(Severity, String)) {
@@ -216,7 +218,7 @@ fn cannot_read(path: &Path, identity: &Identity) -> Option<String> {
     let opened = creds::assume(&creds).and_then(|_as_user| std::fs::read_dir(path).map(drop));
     let e = opened.err()?;
     let _ = creds::assume_process().map(drop);
-    Some(denied(path, &identity.name, &e))
+    Some(format!("{}, or set `owner` to an account that can", denied(path, &identity.name, &e)))
 }
 
 fn denied(path: &Path, who: &str, e: &io::Error) -> String {
@@ -241,8 +243,7 @@ fn denied(path: &Path, who: &str, e: &io::Error) -> String {
         nix::unistd::Group::from_gid(gid.into()).ok().flatten().map_or(gid.to_string(), |group| group.name);
     let verb = if dir == path { "read" } else { "pass through" };
     format!(
-        "{who} cannot read {}: {} has mode {mode:04o}, owner {owner}:{group}; let {who} {verb} it (chmod, chgrp or setfacl), or \
-         set `owner` to an account that can",
+        "{who} cannot read {}: {} has mode {mode:04o}, owner {owner}:{group}; let {who} {verb} it (chmod, chgrp or setfacl)",
         path.display(),
         dir.display()
     )
