@@ -60,11 +60,9 @@ impl Server {
         Ok(Arc::new(Server { gate, listening: Mutex::default(), stopping: Notify::new() }))
     }
 
-    /// Takes connections until [`Server::stop`].
+    /// Takes connections until [`Server::stop`], or until this is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        if let Ok(address) = listener.local_addr() {
-            self.listening.lock().push(address.to_string());
-        }
+        let _listed = Listed::new(&self, &listener);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -137,6 +135,29 @@ impl Server {
         let Some(session) = self.gate.sessions.get(open.session) else { return false };
         crate::cmd::close::close(&self.gate, &session, &open);
         true
+    }
+}
+
+/// An address in the status for as long as it is listened on.
+struct Listed<'a> {
+    server: &'a Server,
+    address: String,
+}
+
+impl Listed<'_> {
+    fn new<'a>(server: &'a Server, listener: &TcpListener) -> Listed<'a> {
+        let address = listener.local_addr().map_or_else(|e| e.to_string(), |address| address.to_string());
+        server.listening.lock().push(address.clone());
+        Listed { server, address }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mut listening = self.server.listening.lock();
+        if let Some(at) = listening.iter().position(|address| *address == self.address) {
+            listening.remove(at);
+        }
     }
 }
 
