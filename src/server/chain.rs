@@ -65,8 +65,22 @@ struct Before {
     tree: Option<Arc<TreeConnect>>,
     /// The file of the request before, or why there is none.
     file: Option<Result<FileId, NtStatus>>,
-    /// Why the request before was not even tried.
-    barred: Option<NtStatus>,
+}
+
+impl Before {
+    /// A request is over: `file` is what it was about, if it came so far as to know.
+    fn done(&mut self, header: &Header, file: Option<FileId>, failed: Option<NtStatus>) {
+        if !header.flags.contains(HeaderFlags::RELATED) {
+            self.file = None;
+        }
+        match (file, failed) {
+            // After a failed CREATE there is no file to work on.
+            (_, Some(status)) if header.command == Command::CREATE => self.file = Some(Err(status)),
+            (Some(file), _) => self.file = Some(Ok(file)),
+            (None, Some(status)) => self.file = self.file.or(Some(Err(status))),
+            (None, None) => {}
+        }
+    }
 }
 
 pub struct Chain {
@@ -270,9 +284,7 @@ impl Chain {
     ) -> Step {
         let header = &element.header;
         let message = &mut bytes[element.range.clone()];
-        let Some(row) = dispatch::of(header.command) else {
-            return self.refuse(header, NtStatus::INVALID_PARAMETER);
-        };
+        let row = dispatch::of(header.command);
         if header.command == Command::CANCEL {
             // Taken care of when the message came in.
             return Step::Done;
@@ -282,12 +294,8 @@ impl Chain {
             return Step::Fatal;
         }
         let checked = match checked.map_or_else(|| self.check(row, header, message), Ok) {
-            Ok(checked) => {
-                self.before.barred = None;
-                checked
-            }
+            Ok(checked) => checked,
             Err((status, checked)) => {
-                self.before.barred = Some(status);
                 return self.answer(header, Err(status.into()), checked, None, None);
             }
         };
@@ -353,15 +361,9 @@ impl Chain {
     fn check(&self, row: &Row, header: &Header, message: &mut [u8]) -> Result<Checked, (NtStatus, Checked)> {
         let related = header.flags.contains(HeaderFlags::RELATED);
         let mut checked = Checked { session: None, tree: None, signed: false };
-        if related && self.first {
-            return Err((NtStatus::INVALID_PARAMETER, checked));
-        }
-        if related {
+        if related && !self.first {
             checked.session = self.before.session.clone();
             checked.tree = self.before.tree.clone();
-            if let Some(status) = self.before.barred.filter(|_| row.needs > Needs::Nothing) {
-                return Err((status, checked));
-            }
         } else if header.session_id.0 != 0 {
             checked.session = self.gate.sessions.get(header.session_id);
         }
@@ -376,6 +378,10 @@ impl Chain {
                 // Nothing to sign with: a guest. The flag says nothing then.
                 None => {}
             }
+        }
+        let lacks_session = row.needs >= Needs::Session && checked.session.is_none();
+        if related && (self.first || lacks_session) {
+            return Err((NtStatus::INVALID_PARAMETER, checked));
         }
         if row.needs == Needs::Nothing && header.command != Command::ECHO {
             return Ok(checked);
@@ -409,6 +415,7 @@ impl Chain {
                 checked.tree = session.tree(header.tree_id);
             }
             match &checked.tree {
+                None if related => return Err((NtStatus::INVALID_PARAMETER, checked)),
                 None => return Err((NtStatus::NETWORK_NAME_DELETED, checked)),
                 Some(tree) if tree.is_gone() => return Err((NtStatus::NETWORK_NAME_DELETED, checked)),
                 Some(tree) if tree.encrypt && self.sealed.is_none() => {
@@ -418,11 +425,6 @@ impl Chain {
             }
         }
         Ok(checked)
-    }
-
-    fn refuse(&mut self, header: &Header, status: NtStatus) -> Step {
-        let checked = Checked { session: None, tree: None, signed: false };
-        self.answer(header, Err(status.into()), checked, None, None)
     }
 
     /// What the handler brought becomes an element of the reply.
@@ -445,7 +447,7 @@ impl Chain {
         self.before.session = outcome.session.clone().or(checked.session.clone());
         self.before.tree = outcome.tree.clone();
         if let Err(Fail::Pending) = handled {
-            self.before.file = outcome.file.map(Ok).or(self.before.file);
+            self.before.done(header, outcome.file, None);
             return match flight {
                 Some(_) if self.conn.flights.asynchronous() < MAX_ASYNC => Step::Parked,
                 Some(flight) => {
@@ -498,19 +500,7 @@ impl Chain {
             }
             Err(Fail::Pending) => unreachable!("seen above"),
         };
-        match &result {
-            Ok(_) => {
-                self.before.file = outcome.file.map(Ok).or(self.before.file);
-            }
-            Err((status, _)) => {
-                // A related request after a failed CREATE has no file to work on.
-                if header.command == Command::CREATE {
-                    self.before.file = Some(Err(*status));
-                } else {
-                    self.before.file = outcome.file.map(Ok).or(self.before.file);
-                }
-            }
-        }
+        self.before.done(header, outcome.file, result.as_ref().err().map(|(status, _)| *status));
         let (status, data) = match &result {
             Ok(status) => (Ok(*status), &[][..]),
             Err((status, data)) => (Err(*status), data.as_slice()),

@@ -1,6 +1,7 @@
 //! One row a command: what it needs, where it runs, who does it (MS-SMB2 3.3.5.2).
 
 use crate::cmd::{self, Ctx, Handled, Handler, Reply};
+use crate::types::NtStatus;
 use crate::wire::codec::Reader;
 use crate::wire::header::Command;
 
@@ -80,9 +81,16 @@ static TABLE: [Row; 19] = [
     },
 ];
 
-/// The row of a command. None: there is no such command (STATUS_INVALID_PARAMETER).
-pub fn of(command: Command) -> Option<&'static Row> {
-    TABLE.get(usize::from(command.0))
+/// No command at all. It takes part in compounds and is signed like others.
+static UNKNOWN: Row = row(Command(u16::MAX), Needs::Nothing, Place::Reactor, unknown);
+
+fn unknown(_: &mut Ctx<'_>, _: Reader<'_>, _: &mut Reply) -> Handled {
+    Err(NtStatus::INVALID_PARAMETER.into())
+}
+
+/// The row of a command.
+pub fn of(command: Command) -> &'static Row {
+    TABLE.get(usize::from(command.0)).unwrap_or(&UNKNOWN)
 }
 
 #[cfg(test)]
@@ -94,6 +102,6 @@ mod tests {
         for (code, row) in TABLE.iter().enumerate() {
             assert_eq!(usize::from(row.command.0), code);
         }
-        assert!(of(Command(19)).is_none());
+        assert_eq!(of(Command(19)).command, UNKNOWN.command);
     }
 }

@@ -51,7 +51,7 @@ pub fn set_compression(target: &Target<'_, '_>) -> Done {
     let wanted = Compression::decode(&mut Reader::new(target.request.input))?;
     match wanted.compression_state {
         FORMAT_NONE => Output::none(),
-        ..=FORMAT_LZNT1 => Err(NtStatus::NOT_SUPPORTED.into()),
+        1..=FORMAT_LZNT1 => Err(NtStatus::NOT_SUPPORTED.into()),
         _ => Err(NtStatus::INVALID_PARAMETER.into()),
     }
 }
