@@ -47,7 +47,7 @@ fn write_file(
         return Err(NtStatus::INVALID_PARAMETER.into());
     }
     let through = request.flags.contains(WriteFlags::WRITE_THROUGH)
-        || file.options.contains(CreateOptions::WRITE_THROUGH);
+        || file.mode().contains(CreateOptions::WRITE_THROUGH);
     let disk = open.tree.disk()?;
     let path = {
         let rules = disk.area.rules.lock();

@@ -41,8 +41,23 @@ pub struct FileOpen {
     pub listing: Mutex<Option<Listing>>,
     /// CurrentByteOffset: what FilePositionInformation tells.
     pub position: AtomicU64,
-    /// FileModeInformation as set.
+    /// FileModeInformation as set; see [`FileOpen::mode`].
     pub mode: AtomicU64,
+}
+
+/// Marks a mode that has been set.
+const MODE_IS_SET: u64 = 1 << 32;
+
+impl FileOpen {
+    /// The options that FileModeInformation speaks of (MS-FSCC 2.4.31), as set, else as opened. Others may be in.
+    pub fn mode(&self) -> CreateOptions {
+        let mode = self.mode.load(Ordering::Relaxed);
+        if mode & MODE_IS_SET == 0 { self.options } else { CreateOptions::from_bits_retain(mode as u32) }
+    }
+
+    pub fn set_mode(&self, mode: CreateOptions) {
+        self.mode.store(MODE_IS_SET | u64::from(mode.bits()), Ordering::Relaxed);
+    }
 }
 
 /// An object on disk. Closing its descriptor may block (FUSE flushes then), so wherever the last reference

@@ -7,7 +7,6 @@ use crate::session::FileOpen;
 use crate::types::{CreateOptions, FileAttributes, FileTime, NtStatus};
 use crate::wire::fscc::file_info::BasicInfo;
 use crate::wire::fscc::set_info::TimeChange;
-use std::sync::atomic::Ordering;
 
 pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<(), NtStatus> {
     let (times, mut facets) = times(info)?;
@@ -59,23 +58,18 @@ const MODE: CreateOptions = CreateOptions::WRITE_THROUGH
     .union(CreateOptions::NO_INTERMEDIATE_BUFFERING)
     .union(SYNCHRONOUS);
 
-/// Marks a `FileOpen::mode` that has been set.
-const IS_SET: u64 = 1 << 32;
-
 pub fn set_mode(file: &FileOpen, mode: u32) -> Result<(), NtStatus> {
     let asked = CreateOptions::from_bits_retain(mode);
     if !MODE.contains(asked) || asked.contains(SYNCHRONOUS) {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    file.mode.store(IS_SET | u64::from(mode), Ordering::Relaxed);
+    file.set_mode(asked);
     Ok(())
 }
 
 /// The mode in force: as set, else as opened.
 pub fn mode(file: &FileOpen, deletes_on_close: bool) -> u32 {
-    let set = file.mode.load(Ordering::Relaxed);
-    let mut mode = if set & IS_SET != 0 { CreateOptions::from_bits_retain(set as u32) } else { file.options };
-    mode &= MODE;
+    let mut mode = file.mode() & MODE;
     mode.set(CreateOptions::DELETE_ON_CLOSE, deletes_on_close);
     mode.bits()
 }
