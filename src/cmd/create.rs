@@ -304,7 +304,7 @@ impl Create<'_, '_, '_> {
 
     fn unregister(&mut self, id: FileId) {
         let area = &self.disk.area;
-        let closed = area.rules.lock().close(OpenId(id.volatile), true, area.now());
+        let closed = area.rules.lock().abandon(OpenId(id.volatile), area.now());
         self.ctx.effects.extend(closed.effects);
         if let Some(deletion) = closed.deletion {
             // It was to be deleted on close, but was never opened: it stays.
