@@ -25,6 +25,8 @@ const LOGON_TIME: Duration = Duration::from_secs(60);
 const LIMIT_BEFORE: usize = SMALL - FRAME_HEADER;
 /// The longest message after it: 8 MiB of data, and room for what stands around it.
 const LIMIT: usize = (8 << 20) + (128 << 10);
+/// An answer of this length is sent by itself.
+const LARGE_ANSWER: usize = 32 << 10;
 /// The most elements of a compound message.
 const MAX_ELEMENTS: usize = 256;
 
@@ -75,7 +77,10 @@ async fn read(gate: &Arc<Gate>, conn: &Arc<Connection>) -> Result<(), String> {
                 Ok(None) => break,
                 Err(e) => return Err(e.to_string()),
             }
-            if answers.len() == answers.inline_size() {
+            // Small answers go out together; a large one at once, while it is in the processor's cache and so
+            // that the client has something to do meanwhile.
+            let large = answers.last().is_some_and(|a| a.as_slice().len() > LARGE_ANSWER);
+            if large || answers.len() == answers.inline_size() {
                 conn.send(answers.drain(..));
             }
             if conn.is_ended() {
