@@ -1,9 +1,11 @@
 //! A bounded pool of threads for calls that may hang. Each export has its own, so that a hung one holds up
 //! nobody else; another one looks up accounts at logon.
 //!
-//! A quick backend is served best by as many threads as there are cores, a slow one by many. So no more than
-//! `eager` threads are put to work at once; when a job has waited for [`STALL`], the watchdog calls
-//! [`Workers::relieve`], which puts more to work, up to the bound. Threads without work end after a while.
+//! A quick backend is served best by one thread that never sleeps while there is work (waking another costs
+//! more than the job), a slow one by many. So the pool measures its jobs: while they are quick, another thread
+//! is put to work for every few jobs that wait; while they are slow, for each one. When a job has waited for
+//! [`STALL`] all the same, the watchdog calls [`Workers::relieve`], which puts more to work, up to the bound.
+//! Threads without work end after a while.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -16,6 +18,11 @@ const IDLE: Duration = Duration::from_secs(20);
 /// A job that waits longer than this shows that the busy threads are stuck.
 pub const STALL: Duration = Duration::from_millis(3);
 
+/// A job that takes less than this on average (nanoseconds) is quick.
+const QUICK: u64 = 60_000;
+/// While jobs are quick, so many may wait for each busy thread.
+const PATIENCE: usize = 8;
+
 pub type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
@@ -23,13 +30,15 @@ struct Queue {
     jobs: VecDeque<(Instant, Job)>,
     threads: usize,
     idle: usize,
+    /// Moving average of what a job takes, in nanoseconds.
+    pace: u64,
 }
 
 struct Shared {
     name: String,
     max_threads: usize,
     max_jobs: usize,
-    eager: usize,
+    cores: usize,
     queue: Mutex<Queue>,
     work: Condvar,
     /// Told when jobs wait although threads could still be started.
@@ -63,12 +72,11 @@ impl Workers {
         max_jobs: usize,
         watchdog: Arc<Notify>,
     ) -> Workers {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Workers(Arc::new(Shared {
             name: name.into(),
             max_threads,
             max_jobs,
-            eager: cores.clamp(2, 8).min(max_threads),
+            cores: std::thread::available_parallelism().map_or(2, usize::from),
             queue: Mutex::default(),
             work: Condvar::new(),
             watchdog,
@@ -82,7 +90,10 @@ impl Workers {
             return Err(job);
         }
         queue.jobs.push_back((Instant::now(), job));
-        if queue.threads - queue.idle < self.0.eager {
+        let busy = queue.threads - queue.idle;
+        // More busy threads than cores: they are stuck, whatever the quick jobs between them say.
+        let patience = if queue.pace < QUICK && busy <= self.0.cores { busy * PATIENCE } else { 0 };
+        if queue.jobs.len() > patience {
             self.put_to_work(queue);
         } else if queue.jobs.len() == 1 {
             drop(queue);
@@ -152,11 +163,14 @@ impl Shared {
         loop {
             if let Some((_, job)) = queue.jobs.pop_front() {
                 drop(queue);
+                let begun = Instant::now();
                 // A bug in one request must not take the pool's thread with it.
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
                     log::error!("{}: a request panicked; it gets no answer", self.name);
                 }
+                let took = begun.elapsed().as_nanos().min(u128::from(u32::MAX)) as u64;
                 queue = self.queue.lock();
+                queue.pace = queue.pace - queue.pace / 16 + took / 16;
                 continue;
             }
             queue.idle += 1;
@@ -203,7 +217,15 @@ mod tests {
                 .is_ok()
             );
         }
-        assert_eq!([rx.recv().unwrap(), rx.recv().unwrap()], [1, 2]);
+        let mut later = Instant::now();
+        let mut done = Vec::new();
+        while done.len() < 2 {
+            later += STALL * 2;
+            pool.relieve(later);
+            done.extend(rx.try_iter());
+            std::thread::yield_now();
+        }
+        assert_eq!(done, [1, 2]);
         gate_tx.send(()).unwrap();
         assert_eq!(rx.recv().unwrap(), 0);
     }
@@ -234,7 +256,7 @@ mod tests {
         let (tx, rx) = mpsc::channel();
         for _ in 0..8 {
             let gate = Arc::clone(&gate);
-            assert!(pool.submit(Box::new(move || drop(gate.lock().recv()))).is_ok());
+            assert!(pool.submit(Box::new(move || assert!(gate.lock().recv().is_err()))).is_ok());
         }
         assert!(pool.submit(Box::new(move || tx.send(()).unwrap())).is_ok());
         let mut later = Instant::now();
