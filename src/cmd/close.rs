@@ -12,6 +12,25 @@ use std::sync::atomic::Ordering;
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = CloseRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
+    run(ctx, &request, &open, reply)
+}
+
+/// A close that waits for nobody: on the reactor. None: it takes a worker.
+pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
+    let request = CloseRequest::decode(&mut body).ok()?;
+    let open = ctx.open(request.file_id).ok()?;
+    let quick = open.file().is_some_and(|file| file.object.is_quick());
+    let area = &open.share().disk()?.area;
+    if !quick
+        || area.rules.lock().is_delete_pending(open.open_id())
+        || area.rules.lock().deletes_on_close(open.open_id())
+    {
+        return None;
+    }
+    Some(run(ctx, &request, &open, reply))
+}
+
+fn run(ctx: &mut Ctx<'_>, request: &CloseRequest, open: &Arc<Open>, reply: &mut Reply) -> Handled {
     let mut answer = CloseResponse::default();
     if request.flags.contains(CloseFlags::POSTQUERY_ATTRIB)
         && let (OpenKind::File(file), Some(disk)) = (&open.kind, open.share().disk())
@@ -29,11 +48,11 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         };
     }
     let session = Arc::clone(ctx.session()?);
-    if !take(ctx.gate, &session, &open) {
+    if !take(ctx.gate, &session, open) {
         return Err(NtStatus::FILE_CLOSED.into());
     }
     if let Some(disk) = open.share().disk() {
-        let effects = end(disk, &open);
+        let effects = end(disk, open);
         ctx.effects.extend(effects);
     }
     answer.encode(&mut reply.body());

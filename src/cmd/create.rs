@@ -45,6 +45,27 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     finish(ctx, &request, &contexts, done, reply)
 }
 
+/// An open of what is there, as far as the kernel has it all in its caches: on the reactor. None: it takes a
+/// worker.
+pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
+    let request = CreateRequest::decode(&mut body).ok()?;
+    let opens = matches!(request.create_disposition, CreateDisposition::OPEN | CreateDisposition::OPEN_IF);
+    if !opens || request.create_options.contains(CreateOptions::DELETE_ON_CLOSE) {
+        return None;
+    }
+    check::request(&request).ok()?;
+    let tree = Arc::clone(ctx.tree().ok()?);
+    let disk = tree.share.disk()?;
+    let contexts = contexts::Asked::read(&request.create_contexts).ok()?;
+    let path = SmbPath::parse(&request.name).ok().filter(|path| path.stream().is_none())?;
+    let export = disk.area.export_if_open()?;
+    let _guard = crate::sys::creds::assume(&super::creds(&tree.identity)).ok()?;
+    let reparse = request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
+    let found = export.lookup_cached(&path, if reparse { Last::Keep } else { Last::Follow })?;
+    let mut opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
+    Some(opening.existing(found).and_then(|done| finish(ctx, &request, &contexts, done, reply)))
+}
+
 /// A CREATE on its way.
 struct Create<'a, 'c, 'm> {
     ctx: &'a mut Ctx<'c>,

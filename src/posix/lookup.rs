@@ -112,6 +112,23 @@ impl Export {
         Err(NtStatus::OBJECT_NAME_NOT_FOUND)
     }
 
+    /// What the kernel can answer from its caches, without ever waiting for a disk or a backend: an exact hit on a
+    /// local file system. None: ask [`Export::lookup`], on a worker. May run on the reactor.
+    pub fn lookup_cached(&self, path: &SmbPath, last: Last) -> Option<Found> {
+        if !self.is_quick() || !self.recently_well() {
+            return None;
+        }
+        let root = self.root();
+        let flags = match last {
+            Last::Follow => OFlags::PATH,
+            Last::Keep => OFlags::PATH | OFlags::NOFOLLOW,
+        };
+        let name = if path.is_root() { b"." } else { path.as_rel().as_bytes() };
+        let resolve = super::export::resolve_flags(self.policy().symlinks);
+        let fd = sys::file::open_cached(root.fd(), name, flags, resolve).ok()?;
+        self.found(fd, path.as_rel().clone()).ok()
+    }
+
     /// Opens by on-disk path, exact case, last component not followed.
     pub fn open_rel(&self, path: &RelPath) -> Result<Found> {
         self.check_now_and_then()?;

@@ -59,8 +59,15 @@ static TABLE: [Row; 19] = [
         when_expired: true,
         ..row(Command::TREE_DISCONNECT, Needs::Tree, Place::Reactor, cmd::tree_disconnect::handle)
     },
-    row(Command::CREATE, Needs::Tree, Place::Export, cmd::create::handle),
-    Row { when_expired: true, ..row(Command::CLOSE, Needs::Tree, Place::Export, cmd::close::handle) },
+    Row {
+        inline: Some(cmd::create::try_inline),
+        ..row(Command::CREATE, Needs::Tree, Place::Export, cmd::create::handle)
+    },
+    Row {
+        when_expired: true,
+        inline: Some(cmd::close::try_inline),
+        ..row(Command::CLOSE, Needs::Tree, Place::Export, cmd::close::handle)
+    },
     Row { when_expired: true, ..row(Command::FLUSH, Needs::Tree, Place::Export, cmd::flush::handle) },
     Row {
         inline: Some(cmd::read::try_inline),
@@ -73,7 +80,10 @@ static TABLE: [Row; 19] = [
     row(Command::ECHO, Needs::Nothing, Place::Reactor, cmd::echo::handle),
     row(Command::QUERY_DIRECTORY, Needs::Tree, Place::Export, cmd::query_directory::handle),
     row(Command::CHANGE_NOTIFY, Needs::Tree, Place::Export, cmd::change_notify::handle),
-    row(Command::QUERY_INFO, Needs::Tree, Place::Export, cmd::info::query),
+    Row {
+        inline: Some(cmd::info::try_query_inline),
+        ..row(Command::QUERY_INFO, Needs::Tree, Place::Export, cmd::info::query)
+    },
     row(Command::SET_INFO, Needs::Tree, Place::Export, cmd::info::set),
     Row {
         when_expired: true,

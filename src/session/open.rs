@@ -66,11 +66,18 @@ impl FileOpen {
 pub struct Held {
     object: Option<posix::Object>,
     area: Arc<Area>,
+    quick: bool,
 }
 
 impl Held {
     pub fn new(object: posix::Object, area: Arc<Area>) -> Held {
-        Held { object: Some(object), area }
+        let quick = !object.data().write && area.export_if_open().is_some_and(|export| export.is_quick());
+        Held { object: Some(object), area, quick }
+    }
+
+    /// The kernel can look at it and close it without waiting.
+    pub fn is_quick(&self) -> bool {
+        self.quick
     }
 }
 
@@ -84,7 +91,7 @@ impl std::ops::Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let object = self.object.take();
-        if !workers::on_worker() {
+        if !self.quick && !workers::on_worker() {
             // A full queue gives the job back, and with it the descriptor: better to block than to leak it.
             let _ = self.area.workers.submit(Box::new(move || drop(object)));
         }

@@ -23,6 +23,11 @@ pub fn open_beneath<Fd: AsFd>(dir: Fd, path: &[u8], flags: OFlags, resolve: Reso
     }
 }
 
+/// The same without ever waiting: fails with `AGAIN` unless every name on the way is in the kernel's cache.
+pub fn open_cached<Fd: AsFd>(dir: Fd, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
+    rustix::fs::openat2(&dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve | ResolveFlags::CACHED)
+}
+
 /// `statx` of the descriptor itself, `O_PATH` or not.
 pub fn stat_fd<Fd: AsFd>(fd: Fd) -> Result<Statx> {
     rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, STAT)

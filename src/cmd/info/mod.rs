@@ -57,6 +57,22 @@ pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Hand
     }
 }
 
+/// What the kernel knows of an inode in memory, and of a local volume: on the reactor. None: it takes a worker.
+pub fn try_query_inline(ctx: &mut Ctx<'_>, body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
+    let request = QueryInfoRequest::decode(&mut body.clone()).ok()?;
+    let open = ctx.open(request.file_id).ok()?;
+    let quick = open.file().is_some_and(|file| file.object.is_quick());
+    // Descriptors and attributes may have to be read from the disk.
+    let in_memory = match request.info_type {
+        InfoType::FILE => {
+            !matches!(FileInfoClass(request.file_info_class), FileInfoClass::FULL_EA | FileInfoClass::STREAM)
+        }
+        InfoType::FILESYSTEM => true,
+        _ => false,
+    };
+    (quick && in_memory).then(|| query(ctx, body, reply))
+}
+
 pub fn set(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = SetInfoRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
