@@ -18,7 +18,7 @@ use crate::conn::flight::{Answer, Flight, Landing, MAX_ASYNC};
 use crate::conn::pool::PoolBuf;
 use crate::conn::writer::Outgoing;
 use crate::crypto::{Sender, SigningKey};
-use crate::session::{Session, TreeConnect, Workers};
+use crate::session::{Session, Strand, TreeConnect, Workers};
 use crate::types::{AsyncId, FileId, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::header::{self, Command, Header, HeaderFlags};
@@ -155,8 +155,14 @@ impl Chain {
         let conn = Arc::clone(&self.conn);
         let (gate, header, sealed) = (Arc::clone(&self.gate), element.header, self.sealed.clone());
         let waiting = Arc::clone(&flight);
-        let job = Box::new(move || self.run_on_worker(bytes, element, flight, checked));
-        if workers.submit(job).is_err() {
+        let mut bytes = bytes;
+        let strand = strand_of(&header, &bytes.get()[element.range.clone()]);
+        let guard = EndOnPanic(Arc::clone(&conn));
+        let job = Box::new(move || {
+            let _guard = guard;
+            self.run_on_worker(bytes, element, flight, checked);
+        });
+        if workers.submit_on(strand, job).is_err() {
             // Too much waits already. The chain went with the job: answer the element at hand, no more.
             conn.flights.remove(&waiting);
             let credits = conn.window.lock().grant(header.credits, MAX_CREDITS);
@@ -659,6 +665,29 @@ struct Outcome {
 impl Outcome {
     fn of(ctx: Ctx<'_>) -> Outcome {
         Outcome { session: ctx.session, tree: ctx.tree, file: ctx.file, effects: ctx.effects, post: ctx.post }
+    }
+}
+
+/// Writes through one open run one after the other. (FileId stands 16 bytes into the body of a WRITE; its
+/// volatile half is never zero.)
+fn strand_of(header: &Header, message: &[u8]) -> Strand {
+    const VOLATILE: std::ops::Range<usize> = header::LEN + 24..header::LEN + 32;
+    match (header.command, message.get(VOLATILE)) {
+        (Command::WRITE, Some(id)) if id != [0xFF; 8] => {
+            Strand(id.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+        }
+        _ => Strand::default(),
+    }
+}
+
+/// A request that panics can never be answered: its connection ends, so that the client does not wait for ever.
+struct EndOnPanic(Arc<Connection>);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end("an internal error");
+        }
     }
 }
 

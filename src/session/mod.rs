@@ -11,4 +11,4 @@ pub use open::{FileOpen, Listing, Open, OpenKind, Opens, PipeOpen};
 pub use session::{Channel, Security, Session, Sessions, Setup, Who};
 pub use share::{ActsAs, Area, Disk, Share, ShareKind};
 pub use tree::TreeConnect;
-pub use workers::Workers;
+pub use workers::{Strand, Workers};

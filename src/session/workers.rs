@@ -6,9 +6,12 @@
 //! is put to work for every few jobs that wait; while they are slow, for each one. When a job has waited for
 //! [`STALL`] all the same, the watchdog calls [`Workers::relieve`], which puts more to work, up to the bound.
 //! Threads without work end after a while.
+//!
+//! Jobs of one **strand** run one after the other, on one thread at a time: writes to one file, which the kernel
+//! would let in one by one anyway, at the price of putting the others to sleep.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -25,9 +28,23 @@ const PATIENCE: usize = 8;
 
 pub type Job = Box<dyn FnOnce() + Send>;
 
+/// Which jobs must not run side by side. Zero: any.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Strand(pub u64);
+
+struct Waiting {
+    since: Instant,
+    strand: Strand,
+    job: Job,
+}
+
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<(Instant, Job)>,
+    jobs: VecDeque<Waiting>,
+    /// What waits behind a job of its strand that is queued or runs.
+    strands: HashMap<Strand, VecDeque<Job>>,
+    /// How many wait there.
+    behind: usize,
     threads: usize,
     idle: usize,
     /// Moving average of what a job takes, in nanoseconds.
@@ -85,11 +102,24 @@ impl Workers {
 
     /// Hands the job over. It comes back when too many wait already.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
+        self.submit_on(Strand::default(), job)
+    }
+
+    /// The same for a job that must not run beside others of its strand.
+    pub fn submit_on(&self, strand: Strand, job: Job) -> Result<(), Job> {
         let mut queue = self.0.queue.lock();
-        if queue.jobs.len() >= self.0.max_jobs {
+        if queue.jobs.len() + queue.behind >= self.0.max_jobs {
             return Err(job);
         }
-        queue.jobs.push_back((Instant::now(), job));
+        if strand != Strand::default() {
+            if let Some(behind) = queue.strands.get_mut(&strand) {
+                behind.push_back(job);
+                queue.behind += 1;
+                return Ok(());
+            }
+            queue.strands.insert(strand, VecDeque::new());
+        }
+        queue.jobs.push_back(Waiting { since: Instant::now(), strand, job });
         let busy = queue.threads - queue.idle;
         // More busy threads than cores: they are stuck, whatever the quick jobs between them say.
         let patience = if queue.pace < QUICK && busy <= self.0.cores { busy * PATIENCE } else { 0 };
@@ -128,8 +158,8 @@ impl Workers {
         let mut n = 0;
         loop {
             let queue = self.0.queue.lock();
-            let Some((since, _)) = queue.jobs.front() else { return false };
-            if now.saturating_duration_since(*since) < STALL || n >= queue.jobs.len().min(8) {
+            let Some(first) = queue.jobs.front() else { return false };
+            if now.saturating_duration_since(first.since) < STALL || n >= queue.jobs.len().min(8) {
                 return true;
             }
             n += 1;
@@ -142,7 +172,7 @@ impl Workers {
         Load {
             threads: queue.threads,
             busy: queue.threads - queue.idle.min(queue.threads),
-            queued: queue.jobs.len(),
+            queued: queue.jobs.len() + queue.behind,
         }
     }
 }
@@ -161,16 +191,24 @@ impl Shared {
         ON_WORKER.set(true);
         let mut queue = self.queue.lock();
         loop {
-            if let Some((_, job)) = queue.jobs.pop_front() {
-                drop(queue);
-                let begun = Instant::now();
-                // A bug in one request must not take the pool's thread with it.
-                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
-                    log::error!("{}: a request panicked; it gets no answer", self.name);
+            if let Some(Waiting { strand, mut job, .. }) = queue.jobs.pop_front() {
+                loop {
+                    drop(queue);
+                    let begun = Instant::now();
+                    // A bug in one request must not take the pool's thread with it.
+                    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+                        log::error!("{}: a request panicked", self.name);
+                    }
+                    let took = begun.elapsed().as_nanos().min(u128::from(u32::MAX)) as u64;
+                    queue = self.queue.lock();
+                    queue.pace = queue.pace - queue.pace / 16 + took / 16;
+                    let Some(next) = queue.strands.get_mut(&strand).and_then(VecDeque::pop_front) else {
+                        break;
+                    };
+                    queue.behind -= 1;
+                    job = next;
                 }
-                let took = begun.elapsed().as_nanos().min(u128::from(u32::MAX)) as u64;
-                queue = self.queue.lock();
-                queue.pace = queue.pace - queue.pace / 16 + took / 16;
+                queue.strands.remove(&strand);
                 continue;
             }
             queue.idle += 1;
@@ -228,6 +266,32 @@ mod tests {
         assert_eq!(done, [1, 2]);
         gate_tx.send(()).unwrap();
         assert_eq!(rx.recv().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_strand_keeps_its_order_and_leaves_others_alone() {
+        let pool = pool(8, 1000);
+        let (tx, rx) = mpsc::channel();
+        for i in 0..300 {
+            let tx = tx.clone();
+            let strand = Strand(1 + i % 3);
+            assert!(pool.submit_on(strand, Box::new(move || tx.send((strand.0, i)).unwrap())).is_ok());
+        }
+        drop(tx);
+        let mut last = [0; 4];
+        let mut count = 0;
+        let mut later = Instant::now();
+        while count < 300 {
+            for (strand, i) in rx.try_iter() {
+                assert!(last[strand as usize] <= i);
+                last[strand as usize] = i;
+                count += 1;
+            }
+            later += STALL * 2;
+            pool.relieve(later);
+            std::thread::yield_now();
+        }
+        assert_eq!(pool.0.queue.lock().strands.len(), 0);
     }
 
     #[test]
