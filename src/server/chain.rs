@@ -393,7 +393,8 @@ impl Chain {
             return Ok(checked);
         }
         let Some(session) = &checked.session else {
-            if row.needs == Needs::Nothing {
+            // ECHO needs none, but if it names one it must be there (3.3.5.17).
+            if row.needs == Needs::Nothing && header.session_id.0 == 0 {
                 return Ok(checked);
             }
             return Err((NtStatus::USER_SESSION_DELETED, checked));
