@@ -180,6 +180,20 @@ impl Reply {
         }
     }
 
+    /// As [`Reply::finish`], but an answer that gains by being signed with others is not signed yet.
+    pub fn finish_later(mut self, seal: Option<(SessionId, &Security)>) -> Option<Ready> {
+        let large = self.large.is_some() && seal.is_none();
+        let key = match self.elements.as_mut_slice() {
+            [only] if large && only.sign.as_ref().is_some_and(|key| key.gains_by_many()) => only.sign.take(),
+            _ => None,
+        };
+        let out = self.finish(seal)?;
+        Some(match key {
+            Some(key) => Ready::Unsigned(Unsigned { out, key }),
+            None => Ready::Now(out),
+        })
+    }
+
     /// Signs or seals, and frames. None: no nonce is left for this session.
     pub fn finish(mut self, seal: Option<(SessionId, &Security)>) -> Option<Outgoing> {
         let end = match &self.large {
@@ -221,6 +235,36 @@ impl Reply {
             Some((buf, _)) => Outgoing::pooled(buf, start..end),
             None => Outgoing::own(self.bytes, start),
         })
+    }
+}
+
+/// An answer that is complete, but perhaps not signed.
+pub enum Ready {
+    Now(Outgoing),
+    Unsigned(Unsigned),
+}
+
+/// To be signed, best with others of the same key, before it goes out.
+pub struct Unsigned {
+    out: Outgoing,
+    key: Arc<SigningKey>,
+}
+
+impl Unsigned {
+    /// Signs them all. Their order stays.
+    pub fn sign_all(mut all: SmallVec<[Unsigned; 8]>) -> SmallVec<[Outgoing; 8]> {
+        let Some(key) = all.first().map(|first| Arc::clone(&first.key)) else { return SmallVec::new() };
+        let same = all.iter().all(|one| Arc::ptr_eq(&one.key, &key));
+        if same {
+            let mut messages: SmallVec<[&mut [u8]; 8]> =
+                all.iter_mut().map(|one| &mut one.out.as_mut_slice()[frame::LEN..]).collect();
+            key.sign_all(&mut messages, Sender::Server);
+        } else {
+            for one in &mut all {
+                one.key.sign(&mut one.out.as_mut_slice()[frame::LEN..], Sender::Server);
+            }
+        }
+        all.into_iter().map(|one| one.out).collect()
     }
 }
 

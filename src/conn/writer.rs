@@ -33,6 +33,13 @@ impl Outgoing {
         Outgoing { bytes: Store::Pool(bytes), range }
     }
 
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        match &mut self.bytes {
+            Store::Own(v) => &mut v[self.range.clone()],
+            Store::Pool(p) => &mut p[self.range.clone()],
+        }
+    }
+
     pub fn as_slice(&self) -> &[u8] {
         match &self.bytes {
             Store::Own(v) => &v[self.range.clone()],

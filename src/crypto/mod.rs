@@ -7,6 +7,7 @@
 
 mod kdf;
 mod keys;
+mod lanes;
 mod nonce;
 mod preauth;
 #[cfg(feature = "aws-lc")]

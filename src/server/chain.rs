@@ -10,7 +10,7 @@
 //! ```
 
 use super::dispatch::{self, Needs, Place, Row};
-use crate::cmd::reply::{self, Reply, answer_header};
+use crate::cmd::reply::{self, Ready, Reply, answer_header};
 use crate::cmd::{self, Ctx, Fail, Gate, Handled, Post, effects};
 use crate::conn::Connection;
 use crate::conn::credits::MAX_CREDITS;
@@ -134,7 +134,7 @@ impl Chain {
     }
 
     /// On the reactor, as far as it goes there. Some: the answer is complete.
-    pub fn run(mut self, mut bytes: Bytes<'_>) -> Option<Outgoing> {
+    pub fn run(mut self, mut bytes: Bytes<'_>) -> Option<Ready> {
         while let Some(element) = self.element(bytes.get()) {
             match self.step(bytes.get(), &element, None, None) {
                 Step::Done => self.advance(&element),
@@ -145,7 +145,7 @@ impl Chain {
                 Step::Parked | Step::Fatal => return None,
             }
         }
-        self.finish()
+        self.ready()
     }
 
     /// The element at hand waits for a worker; so does what follows it.
@@ -613,6 +613,18 @@ impl Chain {
             return None;
         }
         Some(out)
+    }
+
+    /// The same on the reactor, where it may be signed together with others.
+    fn ready(self) -> Option<Ready> {
+        if self.delay.is_some() || self.reply.is_empty() {
+            return self.finish().map(Ready::Now);
+        }
+        let ready = self.reply.finish_later(seal_of(self.sealed.as_ref()));
+        if ready.is_none() {
+            self.conn.end("no nonce is left for this session's key");
+        }
+        ready
     }
 
     fn send(self) {

@@ -2,7 +2,7 @@
 //! the chain. Answers that are ready at once go out together.
 
 use super::chain::{Bytes, Chain};
-use crate::cmd::reply::Reply;
+use crate::cmd::reply::{Ready, Reply, Unsigned};
 use crate::cmd::{self, Fail, Gate};
 use crate::conn::Connection;
 use crate::conn::reader::{FRAME_HEADER, Frame, FrameReader, SMALL};
@@ -29,8 +29,6 @@ const LIMIT: usize = (8 << 20) + (128 << 10);
 const LARGE_ANSWER: usize = 32 << 10;
 /// The most elements of a compound message.
 const MAX_ELEMENTS: usize = 256;
-
-type Answers = SmallVec<[Outgoing; 16]>;
 
 /// Until the connection ends.
 pub async fn run(gate: Arc<Gate>, conn: Arc<Connection>) {
@@ -68,31 +66,63 @@ async fn read(gate: &Arc<Gate>, conn: &Arc<Connection>) -> Result<(), String> {
             Ok(false) => continue,
             Err(e) => return Err(e.to_string()),
         }
-        let mut answers = Answers::new();
+        let mut answers = Answers::default();
         loop {
             let known = conn.authenticated.load(Ordering::Acquire);
             let limit = if known { LIMIT } else { LIMIT_BEFORE };
             match frames.next(limit) {
-                Ok(Some(frame)) => answers.extend(receive(gate, conn, frame)?),
+                Ok(Some(frame)) => answers.take(conn, receive(gate, conn, frame)?),
                 Ok(None) => break,
                 Err(e) => return Err(e.to_string()),
-            }
-            // Small answers go out together; a large one at once, while it is in the processor's cache and so
-            // that the client has something to do meanwhile.
-            let large = answers.last().is_some_and(|a| a.as_slice().len() > LARGE_ANSWER);
-            if large || answers.len() == answers.inline_size() {
-                conn.send(answers.drain(..));
             }
             if conn.is_ended() {
                 return Ok(());
             }
         }
-        conn.send(answers);
+        answers.flush(conn);
+    }
+}
+
+/// Answers on their way out. Small ones go out together. A large one goes at once, while it is in the
+/// processor's cache and so that the client has something to do meanwhile, unless it is to be signed with
+/// others.
+#[derive(Default)]
+struct Answers {
+    ready: SmallVec<[Outgoing; 16]>,
+    unsigned: SmallVec<[Unsigned; 8]>,
+}
+
+impl Answers {
+    fn take(&mut self, conn: &Connection, answer: Option<Ready>) {
+        let full = match answer {
+            None => return,
+            Some(Ready::Now(out)) => {
+                let large = out.as_slice().len() > LARGE_ANSWER;
+                self.ready.push(out);
+                large || self.ready.len() == self.ready.inline_size()
+            }
+            Some(Ready::Unsigned(out)) => {
+                self.unsigned.push(out);
+                self.unsigned.len() == self.unsigned.inline_size()
+            }
+        };
+        if full {
+            self.flush(conn);
+        }
+    }
+
+    fn flush(&mut self, conn: &Connection) {
+        if !self.ready.is_empty() {
+            conn.send(self.ready.drain(..));
+        }
+        if !self.unsigned.is_empty() {
+            conn.send(Unsigned::sign_all(std::mem::take(&mut self.unsigned)));
+        }
     }
 }
 
 /// One message. Err: the connection is over, and why.
-fn receive(gate: &Arc<Gate>, conn: &Arc<Connection>, frame: Frame<'_>) -> Result<Option<Outgoing>, String> {
+fn receive(gate: &Arc<Gate>, conn: &Arc<Connection>, frame: Frame<'_>) -> Result<Option<Ready>, String> {
     let mut bytes = match frame {
         Frame::Small(bytes) => Bytes::Borrowed(bytes),
         Frame::Large(buf, len) => Bytes::Owned(buf, 0..len),
@@ -118,7 +148,7 @@ fn receive_opened(
     conn: &Arc<Connection>,
     mut bytes: Bytes<'_>,
     session: Arc<Session>,
-) -> Result<Option<Outgoing>, String> {
+) -> Result<Option<Ready>, String> {
     if Kind::of(bytes.get()) != Some(Kind::Smb2) {
         return Err("a sealed message that holds no SMB2 message".into());
     }
@@ -201,7 +231,7 @@ fn cancel(gate: &Gate, conn: &Connection, header: &Header, message: &[u8], seale
 }
 
 /// SMB1 NEGOTIATE, answered in SMB2 (MS-SMB2 3.3.5.3.1).
-fn multi_protocol(gate: &Gate, conn: &Connection, message: &[u8]) -> Result<Option<Outgoing>, String> {
+fn multi_protocol(gate: &Gate, conn: &Connection, message: &[u8]) -> Result<Option<Ready>, String> {
     let mut reply = Reply::default();
     reply.begin();
     let negotiated = match cmd::negotiate::multi_protocol(gate, conn, message, &mut reply.body()) {
@@ -225,5 +255,5 @@ fn multi_protocol(gate: &Gate, conn: &Connection, message: &[u8]) -> Result<Opti
     if let Some(negotiated) = negotiated {
         let _ = conn.negotiated.set(negotiated);
     }
-    Ok(reply.finish(None))
+    Ok(reply.finish(None).map(Ready::Now))
 }
