@@ -125,7 +125,11 @@ fn delete(disk: &Disk, open: &Open, deletion: Deletion) -> Vec<Effect> {
     let OpenKind::File(file) = &open.kind else { return Vec::new() };
     let path = super::create::disk_path(deletion.path());
     // The last open may be of another name, but never of another object.
-    let done = match area.export().and_then(|export| export.remove(&file.object, &path)) {
+    let removed = area.export().and_then(|export| match deletion.stream() {
+        Some(name) => export.remove_stream(&file.object, name),
+        None => export.remove(&file.object, &path),
+    });
+    let done = match removed {
         Ok(()) | Err(NtStatus::OBJECT_NAME_NOT_FOUND) => true,
         Err(status) => {
             log::info!(

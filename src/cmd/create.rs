@@ -12,6 +12,7 @@
 mod check;
 mod contexts;
 mod pipe;
+mod stream;
 
 use super::{Ctx, Fail, Handled, Reply, close, info};
 use crate::fsa::{OpenAsk, Opening, Owner, RelPath, change};
@@ -35,11 +36,8 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let Some(disk) = tree.share.disk() else { return pipe::open(ctx, &request, reply) };
     let contexts = contexts::Asked::read(&request.create_contexts)?;
     let path = SmbPath::parse(&request.name)?;
-    if path.stream().is_some() {
-        // No FILE_NAMED_STREAMS: such a name is no name here (MS-FSA 2.1.5.1).
-        return Err(NtStatus::OBJECT_NAME_INVALID.into());
-    }
     let export = disk.area.export()?;
+    stream::name(&path, request.create_options, &export)?;
     let opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
     let done = opening.run()?;
     finish(ctx, &request, &contexts, done, reply)
@@ -57,7 +55,8 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let tree = Arc::clone(ctx.tree().ok()?);
     let disk = tree.share.disk()?;
     let contexts = contexts::Asked::read(&request.create_contexts).ok()?;
-    let path = SmbPath::parse(&request.name).ok().filter(|path| path.stream().is_none())?;
+    let path =
+        SmbPath::parse(&request.name).ok().filter(|path| path.stream().is_none() && !path.is_data())?;
     let export = disk.area.export_if_open()?;
     let _guard = crate::sys::creds::assume(&super::creds(&tree.identity)).ok()?;
     let reparse = request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
@@ -92,7 +91,14 @@ impl Create<'_, '_, '_> {
         let last = if reparse { Last::Keep } else { Last::Follow };
         for _ in 0..RACES {
             match self.export.lookup(self.path, last)? {
-                Lookup::Found(found) => return self.existing(found),
+                Lookup::Found(found) => match self.path.stream() {
+                    None => return self.existing(found),
+                    Some(stream) => match self.existing_stream(found, &stream.name) {
+                        Err(Fail::Status(NtStatus::OBJECT_NAME_COLLISION))
+                            if self.request.create_disposition != CreateDisposition::CREATE => {}
+                        other => return other,
+                    },
+                },
                 Lookup::Missing(missing) => match self.new_file(&missing) {
                     // Somebody was first: now it exists.
                     Err(Fail::Status(NtStatus::OBJECT_NAME_COLLISION))
@@ -114,6 +120,9 @@ impl Create<'_, '_, '_> {
         let options = self.request.create_options;
         let directory = stat.kind == Kind::Directory;
         check::kind(&stat, options, self.request.create_disposition)?;
+        if directory && self.path.is_data() {
+            return Err(NtStatus::FILE_IS_A_DIRECTORY.into());
+        }
         let overwrites = matches!(
             self.request.create_disposition,
             CreateDisposition::SUPERSEDE | CreateDisposition::OVERWRITE | CreateDisposition::OVERWRITE_IF
@@ -142,7 +151,10 @@ impl Create<'_, '_, '_> {
             return Ok(done(object, stat, CreateAction::OPENED));
         }
         let supersede = self.request.create_disposition == CreateDisposition::SUPERSEDE;
-        let done_to_it = self.export.overwrite(&object, self.how(), supersede).and_then(|stat| {
+        let overwritten = self
+            .drop_streams(id, &object)
+            .and_then(|()| self.export.overwrite(&object, self.how(), supersede));
+        let done_to_it = overwritten.and_then(|stat| {
             info::ea::replace(self.export, &object, &self.asked.eas, supersede).map(|()| stat)
         });
         match done_to_it {
@@ -199,7 +211,7 @@ impl Create<'_, '_, '_> {
             return Err(NtStatus::CANNOT_DELETE.into());
         }
         self.disk.area.rules.lock().may_create(&fsa_path(&missing.path))?;
-        let made = self.export.create(missing, how)?;
+        let mut made = self.export.create(missing, how)?;
         let wanted = self.wanted();
         let access = if wanted.contains(AccessMask::MAXIMUM_ALLOWED) {
             AccessMask::FILE_ALL | (wanted & !AccessMask::MAXIMUM_ALLOWED)
@@ -207,18 +219,22 @@ impl Create<'_, '_, '_> {
             wanted
         };
         let id = self.ctx.gate.opens.new_id();
+        let stream = self.path.stream().map(|stream| stream.name.clone());
         let ask = self.ask(id, &made.stat, made.path.clone(), access, false);
-        if let Err(status) = self.register(ask) {
+        if let Err(status) = self.register(OpenAsk { stream: stream.clone(), ..ask }) {
             let _ = self.export.remove(&made.object, &made.path);
             return Err(status.into());
         }
         let mut stat = made.stat;
-        let allocation_size = self.asked.allocation_size.filter(|_| !how.directory);
-        if allocation_size.is_some() || !self.asked.eas.is_empty() {
+        let allocation_size = self.asked.allocation_size.filter(|_| !how.directory && stream.is_none());
+        if allocation_size.is_some() || !self.asked.eas.is_empty() || stream.is_some() {
             let equipped = allocation_size
                 .map_or(Ok(()), |size| made.object.set_allocation(size))
                 .and_then(|()| info::ea::replace(self.export, &made.object, &self.asked.eas, false))
-                .and_then(|()| self.export.stat(&made.object));
+                .and_then(|()| match &stream {
+                    Some(name) => self.first_stream(&mut made.object, name),
+                    None => self.export.stat(&made.object),
+                });
             stat = match equipped {
                 Ok(stat) => stat,
                 Err(status) => {
@@ -275,7 +291,7 @@ impl Create<'_, '_, '_> {
             | AccessMask::SYNCHRONIZE;
         let shown_by_open =
             if stat.kind == Kind::Directory { shown_by_open & !writes } else { shown_by_open };
-        let asked = wanted & !shown_by_open;
+        let asked = wanted & !self.not_shown(shown_by_open);
         if !asked.is_empty() && !self.export.granted(object, path, asked)?.contains(asked) {
             return Err(NtStatus::ACCESS_DENIED);
         }

@@ -1,7 +1,7 @@
 //! WRITE (MS-SMB2 3.3.5.13), onto MS-FSA 2.1.5.4. The data goes from the request's buffer straight to the file.
 
 use super::{Ctx, Fail, Handled, MAX_IO, Reply, max_io};
-use crate::fsa::change::{Change, Facets};
+use crate::fsa::change::{Change, Facets, StreamChange};
 use crate::posix;
 use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, CreateOptions, NtStatus};
@@ -71,7 +71,11 @@ fn write_file(
         written
     };
     if let Some(path) = path {
-        let change = Change::modified(path, false, Facets::WRITTEN).by(open.open_id()).of(file.key);
+        let change = match file.object.stream() {
+            Some(name) => Change::stream(path, name, StreamChange::Written),
+            None => Change::modified(path, false, Facets::WRITTEN),
+        };
+        let change = change.by(open.open_id()).of(file.key);
         let effects = crate::fsa::change::apply(&mut disk.area.rules.lock(), &change, disk.area.now());
         ctx.effects.extend(effects);
     }

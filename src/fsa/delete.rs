@@ -102,6 +102,18 @@ impl Tree {
         Ok(self.end_watches(link))
     }
 
+    /// The file is overwritten: its named streams go. Those that are open go with their last open; their names.
+    pub fn drop_streams(&mut self, open: OpenId) -> Vec<String> {
+        let Some(entry) = self.opens.get(&open) else { return Vec::new() };
+        let Some(node) = self.nodes.get_mut(&entry.node) else { return Vec::new() };
+        let named = node.streams.iter_mut().filter_map(|stream| {
+            let name = stream.name.as_ref()?.to_string();
+            stream.deleted |= stream.opens > 0;
+            Some(name)
+        });
+        named.collect()
+    }
+
     /// Phases 1 to 3 of MS-FSA 2.1.5.5, after the open has been taken out of the counts.
     pub(super) fn delete_at_close(
         &mut self,

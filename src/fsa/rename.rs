@@ -1,7 +1,7 @@
 //! May this be renamed, or linked, to there (MS-FSA 2.1.5.15.11, 2.1.5.15.6)?
 
-use super::change::Change;
-use super::{RelPath, Tree};
+use super::change::{self, Change, StreamChange};
+use super::{Effects, Moment, RelPath, Tree, expression};
 use crate::types::{AccessMask, NodeKey, NtStatus, OpenId, ShareAccess};
 
 /// What stands at the target name.
@@ -52,7 +52,7 @@ impl Renaming {
 
 impl Tree {
     /// FileRenameInformation(Ex) of the file itself. FILE_CLOSED; ACCESS_DENIED (no DELETE access; delete pending; a
-    /// directory with something open beneath it; the target is a directory, read-only or open); INVALID_PARAMETER
+    /// directory with something open beneath it; a named stream of it is open; the target is a directory, read-only or open); INVALID_PARAMETER
     /// (into itself); SHARING_VIOLATION (the target's directory is open in a way that excludes it);
     /// OBJECT_NAME_COLLISION; DELETE_PENDING (the target's directory is going).
     pub fn rename(&self, ask: &RenameAsk) -> Result<Renaming, NtStatus> {
@@ -61,10 +61,52 @@ impl Tree {
             return Err(NtStatus::ACCESS_DENIED);
         }
         let renaming = self.link(ask)?;
-        if renaming.directory && self.has_open_descendants(&renaming.from) {
+        let streams = self.nodes.get(&entry.node).is_some_and(|node| node.has_open_streams());
+        if streams || (renaming.directory && self.has_open_descendants(&renaming.from)) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         Ok(renaming)
+    }
+
+    /// FileRenameInformation of a named stream (MS-FSA 2.1.5.15.11.1). FILE_CLOSED; ACCESS_DENIED (no DELETE access,
+    /// delete pending); INVALID_PARAMETER (not a named stream, or the target is open). The name it has now; once it
+    /// is done, report [`Tree::renamed_stream`].
+    pub fn rename_stream(&self, open: OpenId, to: &str) -> Result<String, NtStatus> {
+        let entry = self.opens.get(&open).ok_or(NtStatus::FILE_CLOSED)?;
+        if !entry.access.contains(AccessMask::DELETE) || self.is_delete_pending(open) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        let (Some(from), Some(node)) = (&entry.stream, self.nodes.get(&entry.node)) else {
+            return Err(NtStatus::INVALID_PARAMETER);
+        };
+        let source = node.stream_at(Some(from));
+        if node.stream_at(Some(to)).is_some_and(|at| Some(at) != source) {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        Ok(from.to_string())
+    }
+
+    /// It is called so now, for all its opens.
+    #[must_use]
+    pub fn renamed_stream(&mut self, open: OpenId, to: &str, now: Moment) -> Effects {
+        let Some(entry) = self.opens.get(&open) else { return Effects::new() };
+        let (key, from, path) = (entry.node, entry.stream.clone(), self.links[entry.link].path.clone());
+        let Some(node) = self.nodes.get_mut(&key) else { return Effects::new() };
+        let Some(from) = from else { return Effects::new() };
+        if let Some(at) = node.stream_at(Some(&from)) {
+            node.streams[at].name = Some(to.into());
+        }
+        for other in &node.opens {
+            if let Some(entry) = self.opens.get_mut(other)
+                && entry.stream.as_deref().is_some_and(|name| expression::same_name(name, &from))
+            {
+                entry.stream = Some(to.into());
+            }
+        }
+        let tell = |name: &str, what| Change::stream(path.clone(), name.to_owned(), what).by(open).of(key);
+        let mut effects = change::apply(self, &tell(&from, StreamChange::Removed), now);
+        effects.extend(change::apply(self, &tell(to, StreamChange::Added), now));
+        effects
     }
 
     /// FileLinkInformation: as [`Tree::rename`], but the old name stays.

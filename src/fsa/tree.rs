@@ -382,6 +382,10 @@ impl Node {
         })
     }
 
+    pub fn has_open_streams(&self) -> bool {
+        self.streams.iter().any(|s| s.name.is_some() && s.opens > 0)
+    }
+
     pub fn stream(&self, name: Option<&str>) -> Option<&Stream> {
         self.stream_at(name).map(|at| &self.streams[at])
     }

@@ -22,6 +22,12 @@ pub struct Times {
 
 impl Export {
     pub fn stat(&self, object: &Object) -> Result<Stat> {
+        let stat = self.stat_file(object)?;
+        if object.is_stream() { Ok(stat.of_stream(object.size()?)) } else { Ok(stat) }
+    }
+
+    /// Of the file itself, if it is a stream.
+    pub fn stat_file(&self, object: &Object) -> Result<Stat> {
         let stx = sys::file::stat_fd(&object.fd).map_err(of_errno)?;
         let dos = match object.kind {
             Kind::File | Kind::Directory => self.dos_attrib(object),
@@ -33,7 +39,13 @@ impl Export {
     /// A fresh `O_PATH` descriptor and what it is.
     pub(super) fn object_of(&self, fd: OwnedFd) -> Result<(Object, Stat)> {
         let stx = sys::file::stat_fd(&fd).map_err(of_errno)?;
-        let object = Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data: DataAccess::default() };
+        let object = Object {
+            fd,
+            key: stat::key(&stx),
+            kind: stat::kind(&stx),
+            data: DataAccess::default(),
+            stream: None,
+        };
         let dos = match object.kind {
             Kind::File | Kind::Directory => self.dos_attrib(&object),
             _ => DosAttrib::default(),

@@ -2,6 +2,7 @@
 //! meaning of their own.
 
 use std::ffi::CString;
+use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
@@ -35,25 +36,14 @@ impl Export {
         if !self.facts().xattrs || !matches!(object.kind, Kind::File | Kind::Directory) {
             return Ok(Vec::new());
         }
-        let mut names = vec![0; 1024];
-        let len = loop {
-            match sys::xattr::list(&object.fd, &mut names) {
-                Ok(len) => break len,
-                Err(Errno::RANGE) if names.len() < MAX => names.resize(MAX, 0),
-                Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-                Err(errno) => return Err(of_errno(errno)),
-            }
-        };
+        let mut names = Vec::new();
+        each_name(object.as_fd(), |full| {
+            names.extend(full.strip_prefix(PREFIX).filter(|name| !is_ours(name)).map(str::to_owned));
+        })?;
         let mut eas = Vec::new();
-        for full in names[..len].split(|&b| b == 0) {
-            let Some(name) = std::str::from_utf8(full).ok().and_then(|n| n.strip_prefix(PREFIX)) else {
-                continue;
-            };
-            if is_ours(name) {
-                continue;
-            }
-            match self.ea_value(object, name) {
-                Ok(value) => eas.push(Ea { name: name.to_owned(), value }),
+        for name in names {
+            match self.ea_value(object, &name) {
+                Ok(value) => eas.push(Ea { name, value }),
                 // Removed meanwhile.
                 Err(NtStatus::NONEXISTENT_EA_ENTRY) => {}
                 Err(status) => return Err(status),
@@ -96,6 +86,21 @@ impl Export {
             other => other.map_err(of_errno),
         }
     }
+}
+
+/// Every xattr's full name, if it is text. None where there are no xattrs.
+pub(super) fn each_name(fd: BorrowedFd<'_>, mut tell: impl FnMut(&str)) -> Result<()> {
+    let mut names = vec![0; 1024];
+    let len = loop {
+        match sys::xattr::list(fd, &mut names) {
+            Ok(len) => break len,
+            Err(Errno::RANGE) if names.len() < MAX => names.resize(MAX, 0),
+            Err(Errno::OPNOTSUPP) => return Ok(()),
+            Err(errno) => return Err(of_errno(errno)),
+        }
+    };
+    names[..len].split(|&b| b == 0).filter_map(|full| std::str::from_utf8(full).ok()).for_each(&mut tell);
+    Ok(())
 }
 
 fn full_name(name: &str) -> Result<CString> {

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlag
 use rustix::io::Errno;
 
 use super::index::Indexes;
-use super::{Facts, MemorySide, Result, SideStore, facts, of_errno, stat, status};
+use super::{Facts, MemorySide, Result, SideStore, facts, of_errno, stat, status, stream};
 use crate::sys;
 use crate::types::{NodeKey, NtStatus};
 
@@ -70,6 +70,7 @@ pub struct Export {
     policy: Policy,
     root: RwLock<Arc<Root>>,
     checked: Mutex<(Instant, Result<()>)>,
+    streams: Arc<stream::Nodes>,
 }
 
 /// How long a check of the root stands for the lookups after it.
@@ -84,6 +85,7 @@ impl Export {
             policy,
             root: RwLock::new(Arc::new(root)),
             checked: Mutex::new((Instant::now(), Ok(()))),
+            streams: Arc::default(),
         };
         Ok(export)
     }
@@ -117,6 +119,10 @@ impl Export {
 
     pub(super) fn root(&self) -> Arc<Root> {
         Arc::clone(&self.root.read())
+    }
+
+    pub(super) fn stream_nodes(&self) -> &Arc<stream::Nodes> {
+        &self.streams
     }
 
     /// The key of the root directory.

@@ -175,6 +175,10 @@ impl Export {
         let cluster = u32::try_from(unit).unwrap_or(4096).clamp(512, 1 << 20).next_power_of_two();
         // CASE_SENSITIVE_SEARCH, CASE_PRESERVED_NAMES, UNICODE_ON_DISK, PERSISTENT_ACLS, SPARSE_FILES
         let mut flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x40;
+        if facts.xattrs {
+            // NAMED_STREAMS
+            flags |= 0x4_0000;
+        }
         if facts.read_only {
             flags |= 0x8_0000;
         }

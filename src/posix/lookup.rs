@@ -73,7 +73,13 @@ impl Dir {
     }
 
     fn into_object(self) -> Object {
-        Object { fd: self.fd, key: stat::key(&self.seen), kind: Kind::Directory, data: DataAccess::default() }
+        Object {
+            fd: self.fd,
+            key: stat::key(&self.seen),
+            kind: Kind::Directory,
+            data: DataAccess::default(),
+            stream: None,
+        }
     }
 }
 

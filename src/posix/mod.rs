@@ -22,6 +22,7 @@ mod security;
 mod side;
 mod stat;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -33,11 +34,12 @@ pub use lookup::{Found, Last, Lookup, Missing, Target};
 pub use names::{fold as fold_name, same as same_name, to_smb as name_to_smb};
 pub use object::{Append, DataAccess, Kind, Object};
 pub use ops::{Created, NewFile};
-pub use path::{RelPath, SmbPath, Stream};
+pub use path::{RelPath, SmbPath, Stream, parse_stream};
 pub use scan::{DirScan, Entry};
 pub use side::{MemorySide, SideStore};
 pub use stat::Stat;
 pub use status::of_errno;
+pub use stream::{StreamInfo, stream_allocation};
 
 /// What every function here answers: the errno has been through the one table (`status`).
 pub type Result<T> = std::result::Result<T, crate::types::NtStatus>;

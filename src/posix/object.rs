@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FallocateFlags, FileType, SeekFrom};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::stream::Handle;
 use super::{Result, of_errno};
 use crate::sys;
 use crate::types::{NodeKey, NtStatus};
@@ -52,6 +53,8 @@ pub struct Object {
     pub(super) key: NodeKey,
     pub(super) kind: Kind,
     pub(super) data: DataAccess,
+    /// It is one of the object's named streams: what reads, writes and measures data means that.
+    pub(super) stream: Option<Box<Handle>>,
 }
 
 /// Largest single system call; the kernel's own limit is a page below 2 GiB.
@@ -64,6 +67,15 @@ impl Object {
 
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The name of the stream, if it is one, without `:` and `$DATA`.
+    pub fn stream(&self) -> Option<String> {
+        self.stream.as_ref().map(|stream| stream.name())
+    }
+
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// What the descriptor allows now; nothing while it is `O_PATH`.
@@ -83,6 +95,9 @@ impl Object {
 
     /// Fills `buf` from `offset`; short only at the end of the file.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        if let Some(stream) = &self.stream {
+            return stream.read(self.as_fd(), offset, buf);
+        }
         let mut done = 0;
         while done < buf.len() {
             let end = buf.len().min(done + CHUNK);
@@ -99,6 +114,9 @@ impl Object {
     /// The same without ever waiting for a disk or a backend; `None`: not possible now, use `read_at`.
     /// The only call of `posix` that may run on the reactor.
     pub fn read_nowait(&self, offset: u64, buf: &mut [u8]) -> Option<usize> {
+        if self.is_stream() {
+            return None;
+        }
         let mut done = 0;
         while done < buf.len() {
             match sys::file::read_nowait(&self.fd, &mut buf[done..], offset + done as u64) {
@@ -113,6 +131,10 @@ impl Object {
 
     /// Writes all of `buf`. `through`: on stable storage before it returns.
     pub fn write_at(&self, offset: u64, buf: &[u8], through: bool) -> Result<usize> {
+        if let Some(stream) = &self.stream {
+            let written = stream.write(self.as_fd(), offset, buf)?;
+            return self.sync_if(through).map(|()| written);
+        }
         let flags = if through { ReadWriteFlags::DSYNC } else { ReadWriteFlags::empty() };
         self.write(offset, buf, flags)
     }
@@ -140,6 +162,10 @@ impl Object {
 
     /// Writes at the end of the file, wherever that is now.
     pub fn append(&self, buf: &[u8], through: bool) -> Result<Append> {
+        if let Some(stream) = &self.stream {
+            let offset = stream.append(self.as_fd(), buf)?;
+            return self.sync_if(through).map(|()| Append { offset, written: buf.len() });
+        }
         let mut flags = ReadWriteFlags::APPEND;
         flags.set(ReadWriteFlags::DSYNC, through);
         let offset = self.size()?;
@@ -151,12 +177,22 @@ impl Object {
         .map(|written| Append { offset, written })
     }
 
+    fn sync_if(&self, through: bool) -> Result<()> {
+        if through { self.sync() } else { Ok(()) }
+    }
+
     /// The size at this moment.
     pub fn size(&self) -> Result<u64> {
+        if let Some(stream) = &self.stream {
+            return stream.size(self.as_fd());
+        }
         Ok(sys::file::stat_fd(&self.fd).map_err(of_errno)?.stx_size)
     }
 
     pub fn set_size(&self, size: u64) -> Result<()> {
+        if let Some(stream) = &self.stream {
+            return stream.set_size(self.as_fd(), size);
+        }
         loop {
             match rustix::fs::ftruncate(&self.fd, size) {
                 Err(Errno::INTR) => {}
@@ -173,7 +209,7 @@ impl Object {
         if size < now {
             return self.set_size(size);
         }
-        if size == 0 {
+        if size == 0 || self.is_stream() {
             return Ok(());
         }
         loop {
@@ -210,6 +246,9 @@ impl Object {
 
     /// Copies up to `len` bytes within the kernel; short at the source's end.
     pub fn copy_to(&self, from: u64, to: &Object, at: u64, len: u64) -> Result<u64> {
+        if self.is_stream() || to.is_stream() {
+            return self.copy_by_hand(from, to, at, len);
+        }
         let (mut source, mut target) = (from, at);
         let end = from.saturating_add(len);
         while source < end {
@@ -255,7 +294,11 @@ impl Object {
             return Ok(());
         }
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.fd, flags, from, len) {
+        let punched = match self.is_stream() {
+            true => Err(Errno::OPNOTSUPP),
+            false => rustix::fs::fallocate(&self.fd, flags, from, len),
+        };
+        match punched {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 let zeros = vec![0; len.min(1 << 20) as usize];
                 let mut done = 0;
@@ -273,6 +316,9 @@ impl Object {
     /// It moves the descriptor's position, which nothing else of a file uses.
     pub fn allocated_ranges(&self, from: u64, len: u64, max: usize) -> Result<Vec<(u64, u64)>> {
         let end = from.saturating_add(len).min(self.size()?);
+        if self.is_stream() {
+            return Ok((from < end && max > 0).then(|| (from, end - from)).into_iter().collect());
+        }
         let mut out = Vec::new();
         let mut at = from;
         while at < end && out.len() < max {

@@ -92,7 +92,7 @@ impl Export {
         })?;
         // A new file has no DOS attributes on disk.
         let stx = sys::file::stat_fd(&fd).map_err(of_errno)?;
-        let object = Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data };
+        let object = Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data, stream: None };
         let mut stat = Stat::new(&stx, DosAttrib::default());
         if !root.facts.xattrs {
             // What is kept is of an earlier file with this inode, removed behind our back.

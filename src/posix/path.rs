@@ -98,6 +98,7 @@ pub struct Stream {
 pub struct SmbPath {
     disk: RelPath,
     stream: Option<Stream>,
+    data: bool,
 }
 
 impl SmbPath {
@@ -105,17 +106,17 @@ impl SmbPath {
     /// out of the share; one `\` at the end is let pass.
     /// A leading `\` is the caller's to refuse (INVALID_PARAMETER, MS-SMB2 3.3.5.9); here it is an empty name.
     pub fn parse(text: &str) -> Result<SmbPath> {
-        let (path, stream) = match text.find(':') {
+        let (path, suffix) = match text.find(':') {
             Some(colon) => {
                 let (path, stream) = text.split_at(colon);
-                let stream = parse_stream(&stream[1..])?;
+                let suffix = parse_suffix(&stream[1..])?;
                 // Only the share's root has no name of its own.
                 if path.ends_with('\\') {
                     return Err(NtStatus::OBJECT_NAME_INVALID);
                 }
-                (path, stream)
+                (path, suffix)
             }
-            None => (text.strip_suffix('\\').unwrap_or(text), None),
+            None => (text.strip_suffix('\\').unwrap_or(text), Suffix::Index),
         };
         if path.is_empty() && !text.is_empty() && !text.starts_with(':') {
             return Err(NtStatus::OBJECT_NAME_INVALID);
@@ -130,16 +131,21 @@ impl SmbPath {
             }
             names::push_disk(name, &mut disk)?;
         }
-        Ok(SmbPath { disk: RelPath(disk.into()), stream })
+        let data = suffix == Suffix::Data;
+        let stream = match suffix {
+            Suffix::Stream(name) => Some(Stream { name }),
+            Suffix::Data | Suffix::Index => None,
+        };
+        Ok(SmbPath { disk: RelPath(disk.into()), stream, data })
     }
 
     pub fn root() -> SmbPath {
-        SmbPath { disk: RelPath::root(), stream: None }
+        SmbPath { disk: RelPath::root(), stream: None, data: false }
     }
 
     /// A path known on disk, to be looked up again.
     pub fn of_rel(path: &RelPath) -> SmbPath {
-        SmbPath { disk: path.clone(), stream: None }
+        SmbPath { disk: path.clone(), stream: None, data: false }
     }
 
     pub fn is_root(&self) -> bool {
@@ -150,14 +156,38 @@ impl SmbPath {
         self.stream.as_ref()
     }
 
+    /// `::$DATA` was said: the file's own data, which a directory does not have.
+    pub fn is_data(&self) -> bool {
+        self.data
+    }
+
     /// The names as they would stand on disk, in the client's case.
     pub fn as_rel(&self) -> &RelPath {
         &self.disk
     }
 }
 
+/// What stands behind the first `:` of a path.
+#[derive(PartialEq, Eq)]
+enum Suffix {
+    Stream(String),
+    /// The unnamed stream.
+    Data,
+    /// What a directory has for one.
+    Index,
+}
+
+/// A stream's name, as it comes in the destination of a rename: without the first `:`. None: the unnamed one.
+pub fn parse_stream(text: &str) -> Result<Option<Stream>> {
+    match parse_suffix(text)? {
+        Suffix::Stream(name) => Ok(Some(Stream { name })),
+        Suffix::Data => Ok(None),
+        Suffix::Index => Err(NtStatus::OBJECT_NAME_INVALID),
+    }
+}
+
 /// `name`, `name:$DATA`, `:$DATA`, or a directory's own `$I30:$INDEX_ALLOCATION`.
-fn parse_stream(text: &str) -> Result<Option<Stream>> {
+fn parse_suffix(text: &str) -> Result<Suffix> {
     let (name, kind) = match text.split_once(':') {
         Some((name, kind)) => (name, Some(kind)),
         None => (text, None),
@@ -170,13 +200,13 @@ fn parse_stream(text: &str) -> Result<Option<Stream>> {
         None if name.is_empty() => Err(NtStatus::OBJECT_NAME_INVALID),
         Some(kind) if kind.eq_ignore_ascii_case("$INDEX_ALLOCATION") => {
             match name.is_empty() || name.eq_ignore_ascii_case("$I30") {
-                true => Ok(None),
+                true => Ok(Suffix::Index),
                 false => Err(NtStatus::OBJECT_NAME_INVALID),
             }
         }
         Some(kind) if !kind.eq_ignore_ascii_case("$DATA") => Err(NtStatus::OBJECT_NAME_INVALID),
-        _ if name.is_empty() => Ok(None),
-        _ => Ok(Some(Stream { name: name.to_owned() })),
+        _ if name.is_empty() => Ok(Suffix::Data),
+        _ => Ok(Suffix::Stream(name.to_owned())),
     }
 }
 

@@ -61,6 +61,19 @@ fn time(t: StatxTimestamp) -> FileTime {
 }
 
 impl Stat {
+    /// The same of one of its named streams: what has a size, and is no directory.
+    pub(super) fn of_stream(mut self, size: u64) -> Stat {
+        if self.kind == Kind::Directory {
+            self.nlink = 1;
+        }
+        self.attributes.remove(FileAttributes::DIRECTORY | FileAttributes::NORMAL);
+        if self.attributes.is_empty() {
+            self.attributes = FileAttributes::NORMAL;
+        }
+        let allocation = super::stream_allocation(size);
+        Stat { kind: Kind::File, size, allocation, ..self }
+    }
+
     pub(super) fn new(stx: &Statx, dos: DosAttrib) -> Stat {
         let kind = kind(stx);
         let (accessed, written, changed) = (time(stx.stx_atime), time(stx.stx_mtime), time(stx.stx_ctime));

@@ -71,7 +71,9 @@ pub struct Held {
 
 impl Held {
     pub fn new(object: posix::Object, area: Arc<Area>) -> Held {
-        let quick = !object.data().write && area.export_if_open().is_some_and(|export| export.is_quick());
+        let quick = !object.is_stream()
+            && !object.data().write
+            && area.export_if_open().is_some_and(|export| export.is_quick());
         Held { object: Some(object), area, quick }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Out, Subject, ea, file_id, file_id_128, reparse_tag};
 use crate::cmd::{Ctx, Handled};
-use crate::posix::{Kind, Stat};
+use crate::posix::{Kind, Stat, stream_allocation};
 use crate::session::{FileOpen, Open};
 use crate::types::{AccessMask, Dialect, NtStatus};
 use crate::wire::fscc::file_info::{
@@ -72,10 +72,15 @@ pub fn query(
         // No file has a second name of 8.3 form, as in listings.
         FileInfoClass::ALTERNATE_NAME => out.put(|w| encode_name(w, "")),
         FileInfoClass::STREAM => {
-            let stat = s.stat()?;
+            let file = s.export.stat_file(&file.object)?;
+            let named = s.export.streams(&s.file.object)?;
             out.put_list(|w, max| {
                 let mut list = StreamWriter::new(w, max);
-                stat.kind == Kind::Directory || list.push("::$DATA", stat.size, stat.allocation)
+                (file.kind == Kind::Directory || list.push("::$DATA", file.size, file.allocation))
+                    && named.iter().all(|stream| {
+                        let name = format!(":{}:$DATA", stream.name);
+                        list.push(&name, stream.size, stream_allocation(stream.size))
+                    })
             })
         }
         FileInfoClass::COMPRESSION => {

@@ -10,7 +10,7 @@ mod size;
 mod volume;
 
 use super::{Ctx, Fail, Handled, MAX_IO, Reply, max_io};
-use crate::fsa::change::{Change, Facets, apply};
+use crate::fsa::change::{Change, Facets, StreamChange, apply};
 use crate::posix::{self, Stat};
 use crate::session::{Disk, FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NodeKey, NtStatus};
@@ -180,14 +180,24 @@ impl<'a> Subject<'a> {
     fn tell_modified(&mut self, facets: Facets) {
         let path = self.disk.area.rules.lock().path_of(self.open.open_id());
         if let Some(path) = path.filter(|_| !facets.is_empty()) {
-            self.tell(Change::modified(path, self.file.directory, facets));
+            let data = Facets::DATA | Facets::SIZE;
+            let change = match self.file.object.stream().filter(|_| facets.intersects(data)) {
+                Some(name) => Change::stream(path, name, StreamChange::Resized),
+                None => Change::modified(path, self.file.object.kind() == posix::Kind::Directory, facets),
+            };
+            self.tell(change);
         }
     }
 
     /// As SMB spells it, from the root of the share, without a leading `\`.
     fn smb_path(&self) -> String {
         let path = self.disk.area.rules.lock().path_of(self.open.open_id());
-        path.map(|path| super::create::disk_path(&path).to_smb()).unwrap_or_default()
+        let mut name = path.map(|path| super::create::disk_path(&path).to_smb()).unwrap_or_default();
+        if let Some(stream) = self.file.object.stream() {
+            name.push(':');
+            name.push_str(&stream);
+        }
+        name
     }
 }
 

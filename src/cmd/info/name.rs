@@ -20,6 +20,9 @@ pub fn set_disposition(subject: &mut Subject<'_>, flags: Disposition) -> Result<
 }
 
 pub fn rename(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStatus> {
+    if info.file_name.starts_with(':') || subject.file.object.is_stream() {
+        return rename_stream(subject, info);
+    }
     let (target, ask) = facts(subject, info)?;
     let renaming = subject.disk.area.rules.lock().rename(&ask)?;
     let from = disk_path(&renaming.from);
@@ -29,6 +32,21 @@ pub fn rename(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStat
         *told = fsa_path(&to);
     }
     subject.tell(change);
+    Ok(())
+}
+
+/// MS-FSA 2.1.5.15.11.1. To become the unnamed stream, or to have been it, is not supported.
+fn rename_stream(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStatus> {
+    // The file cannot be renamed through its stream: the stream is open.
+    let name = info.file_name.strip_prefix(':').ok_or(NtStatus::SHARING_VIOLATION)?;
+    let bad = |_| NtStatus::INVALID_PARAMETER;
+    let to = posix::parse_stream(name).map_err(bad)?.ok_or(NtStatus::NOT_SUPPORTED)?.name;
+    let (area, open) = (&subject.disk.area, subject.open.open_id());
+    area.rules.lock().rename_stream(open, &to)?;
+    let replace = info.flags.contains(RenameFlags::REPLACE_IF_EXISTS);
+    subject.export.rename_stream(&subject.file.object, &to, replace)?;
+    let effects = area.rules.lock().renamed_stream(open, &to, area.now());
+    subject.effects.extend(effects);
     Ok(())
 }
 
@@ -93,10 +111,6 @@ fn destination(info: &RenameInfo) -> Result<SmbPath, NtStatus> {
     if info.root_directory != 0 || info.file_name.is_empty() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    if info.file_name.starts_with(':') {
-        // The stream of this name; there is none to rename.
-        return Err(NtStatus::NOT_SUPPORTED);
-    }
     let path = SmbPath::parse(&info.file_name)?;
     if path.stream().is_some() {
         return Err(NtStatus::OBJECT_NAME_INVALID);
@@ -121,7 +135,6 @@ mod tests {
         assert_eq!(to("\\new", 0), Err(NtStatus::OBJECT_NAME_INVALID));
         assert_eq!(to("..\\new", 0), Err(NtStatus::OBJECT_PATH_SYNTAX_BAD));
         assert_eq!(to("dir\\..\\new", 0), Err(NtStatus::OBJECT_NAME_INVALID));
-        assert_eq!(to(":stream", 0), Err(NtStatus::NOT_SUPPORTED));
         assert_eq!(to("new:stream", 0), Err(NtStatus::OBJECT_NAME_INVALID));
     }
 }
