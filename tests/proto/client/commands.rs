@@ -83,10 +83,11 @@ impl Client {
         self.create(&request).map(|o| o.file_id)
     }
 
-    /// Opens or makes a file, to do anything with.
+    /// Opens or makes a file, to read and write.
     pub fn make(&mut self, name: &str) -> Result<FileId, NtStatus> {
         let options = CreateOptions::NON_DIRECTORY_FILE;
-        self.create(&create(name, AccessMask::FILE_ALL, CreateDisposition::OPEN_IF, options))
+        let access = AccessMask::FILE_READ | AccessMask::FILE_WRITE | AccessMask::DELETE;
+        self.create(&create(name, access, CreateDisposition::OPEN_IF, options))
             .map(|o| o.file_id)
     }
 
