@@ -196,6 +196,11 @@ impl Reply {
 
     /// Signs or seals, and frames. None: no nonce is left for this session.
     pub fn finish(mut self, seal: Option<(SessionId, &Security)>) -> Option<Outgoing> {
+        if let [_, .., last] = self.elements.as_mut_slice() {
+            // In a compound the last one is padded too, as Windows does it.
+            last.end = last.start + (last.end - last.start).next_multiple_of(8);
+            self.bytes.resize(last.end, 0);
+        }
         let end = match &self.large {
             Some((_, end)) => *end,
             None => self.bytes.len(),

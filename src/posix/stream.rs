@@ -10,6 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 use slab::Slab;
 
@@ -128,6 +129,11 @@ impl Handle {
         let mut data = get(fd, &name)?;
         let said = change(&mut data)?;
         set(fd, &name, data)?;
+        // The file's times tell of its streams too (MS-FSA 2.1.4.17). Not worth failing for.
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let keep = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access: keep, last_modification: now };
+        let _ = rustix::fs::utimensat(fd, c"", &times, AtFlags::EMPTY_PATH);
         Ok(said)
     }
 

@@ -3,6 +3,7 @@
 mod deletion;
 mod notices;
 mod opening;
+mod streams;
 
 use super::change::{self, Change};
 use super::*;

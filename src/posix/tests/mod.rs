@@ -9,6 +9,7 @@ mod mounts;
 mod rename;
 mod scan;
 mod security;
+mod streams;
 
 use std::path::{Path, PathBuf};
 
