@@ -14,12 +14,15 @@ mod contexts;
 mod pipe;
 mod stream;
 
-use super::{Ctx, Fail, Handled, Reply, close, info};
+use super::wait::Wait;
+use super::{Ctx, Fail, Handled, Post, Reply, close, info};
 use crate::fsa::{OpenAsk, Opening, Owner, RelPath, change};
 use crate::posix::{self, DataAccess, Kind, Last, Lookup, Missing, NewFile, Object, SmbPath, Stat};
 use crate::session::open::Held;
 use crate::session::{Disk, FileOpen, Open, OpenKind};
-use crate::types::{AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, OpenId};
+use crate::types::{
+    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, OpenId, OplockLevel,
+};
 use crate::wire::codec::Reader;
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse, CreateResponseFlags};
 use parking_lot::Mutex;
@@ -62,7 +65,11 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let reparse = request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
     let found = export.lookup_cached(&path, if reparse { Last::Keep } else { Last::Follow })?;
     let mut opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
-    Some(opening.existing(found).and_then(|done| finish(ctx, &request, &contexts, done, reply)))
+    match opening.existing(found) {
+        // Somebody has to give up an oplock first.
+        Err(Fail::Pending) => None,
+        existing => Some(existing.and_then(|done| finish(ctx, &request, &contexts, done, reply))),
+    }
 }
 
 /// A CREATE on its way.
@@ -221,9 +228,9 @@ impl Create<'_, '_, '_> {
         let id = self.ctx.gate.opens.new_id();
         let stream = self.path.stream().map(|stream| stream.name.clone());
         let ask = self.ask(id, &made.stat, made.path.clone(), access, false);
-        if let Err(status) = self.register(OpenAsk { stream: stream.clone(), ..ask }) {
+        if let Err(fail) = self.register(OpenAsk { stream: stream.clone(), ..ask }) {
             let _ = self.export.remove(&made.object, &made.path);
-            return Err(status.into());
+            return Err(fail);
         }
         let mut stat = made.stat;
         let allocation_size = self.asked.allocation_size.filter(|_| !how.directory && stream.is_none());
@@ -327,15 +334,37 @@ impl Create<'_, '_, '_> {
         }
     }
 
-    fn register(&mut self, ask: OpenAsk) -> Result<(), NtStatus> {
+    /// Pending: somebody has to give up an oplock first; then all of it is done again. (Where nothing can wait, on the
+    /// reactor, nothing has happened yet.)
+    fn register(&mut self, mut ask: OpenAsk) -> Result<(), Fail> {
         let area = &self.disk.area;
-        match area.rules.lock().open(ask, area.now()) {
-            Opening::Granted(effects) => {
+        let mut rules = area.rules.lock();
+        let mut wait = None;
+        if rules.must_wait(&ask) {
+            drop(rules);
+            if self.ctx.flight.is_none() {
+                return Err(Fail::Pending);
+            }
+            let begun = Wait::begin(self.ctx, area)?;
+            ask.waiter = Some(begun.id());
+            wait = Some(begun);
+            rules = area.rules.lock();
+        }
+        let opening = rules.open(ask, area.now());
+        drop(rules);
+        if let Opening::Wait(effects) = opening {
+            self.ctx.effects.extend(effects);
+            return Err(Fail::Pending);
+        }
+        if let Some(wait) = wait {
+            wait.over();
+        }
+        match opening {
+            Opening::Refused(status) => Err(status.into()),
+            Opening::Granted(effects) | Opening::Wait(effects) => {
                 self.ctx.effects.extend(effects);
                 Ok(())
             }
-            Opening::Wait(_) => Err(NtStatus::SHARING_VIOLATION),
-            Opening::Refused(status) => Err(status),
         }
     }
 
@@ -394,10 +423,11 @@ fn finish(
         close::close(ctx.gate, &session, &open);
         return Err(NtStatus::USER_SESSION_DELETED.into());
     }
+    let oplock_level = oplock(ctx, disk, &open, request.requested_oplock_level);
     let mut flags = CreateResponseFlags::empty();
     flags.set(CreateResponseFlags::REPARSEPOINT, stat.kind == Kind::Symlink);
     CreateResponse {
-        oplock_level: crate::types::OplockLevel::NONE,
+        oplock_level,
         flags,
         create_action: action,
         creation_time: stat.created,
@@ -412,6 +442,20 @@ fn finish(
     }
     .encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
+}
+
+/// What the client may cache. Leases are not granted.
+fn oplock(ctx: &mut Ctx<'_>, disk: &Disk, open: &Arc<Open>, asked: OplockLevel) -> OplockLevel {
+    if !disk.settings.leases || matches!(asked, OplockLevel::NONE | OplockLevel::LEASE) {
+        return OplockLevel::NONE;
+    }
+    // From the moment it is granted it may be broken.
+    open.breaks.hold_back();
+    let granted = disk.area.rules.lock().request_oplock(open.open_id(), asked, disk.area.now());
+    if granted != OplockLevel::NONE {
+        ctx.post = Some(Post::Opened(Arc::clone(open)));
+    }
+    granted
 }
 
 /// The rules' form of a path on disk.

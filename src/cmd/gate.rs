@@ -3,7 +3,7 @@
 use crate::auth::{self, Identity, UserDb, throttle::Throttle};
 use crate::config::{Encryption, Settings, Signing};
 use crate::conn::Connection;
-use crate::conn::flight::{Answer, Flight};
+use crate::conn::flight::{Flight, Wake};
 use crate::posix;
 use crate::session::{ActsAs, Area, Disk, Opens, Sessions, Share, ShareKind, Workers};
 use crate::types::{ConnId, FileTime, Guid};
@@ -191,10 +191,10 @@ impl Gate {
     }
 
     /// The wait is over, or there was none.
-    pub fn answer(&self, waiter: u64, answer: Answer) {
+    pub fn answer(&self, waiter: u64, wake: impl Into<Wake>) {
         let flight = self.waiting.lock().remove(&waiter);
         if let Some(flight) = flight {
-            flight.resume(answer);
+            flight.resume(wake);
         }
     }
 

@@ -46,7 +46,11 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
                 wait: wait.as_ref().map(Wait::id),
                 sequence,
             };
-            let locking = area.rules.lock().lock(&ask, area.now());
+            let mut rules = area.rules.lock();
+            // Whether it can be granted or not (MS-FSA 2.1.5.8).
+            ctx.effects.extend(rules.break_for_lock(open.open_id()));
+            let locking = rules.lock(&ask, area.now());
+            drop(rules);
             if locking == Locking::Waiting {
                 return Err(Fail::Pending);
             }

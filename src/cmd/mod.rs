@@ -79,6 +79,8 @@ pub enum Post {
     Negotiated(Box<Negotiated>),
     /// A leg of SESSION_SETUP: the answer goes into the session's preauthentication hash.
     Leg(Arc<Session>),
+    /// The client learns of an oplock by the answer: it is not to hear of its break before.
+    Opened(Arc<Open>),
     /// The answer is held back for a while (a failed logon).
     Delay(Duration),
 }

@@ -6,7 +6,7 @@
 //!      |  \                 |
 //!      |   \ handler waits  | CANCEL: answered with STATUS_CANCELLED at once,
 //!      |    v               |         what the worker brings later is dropped
-//!      |   Parked ----------+-----> resumed (by an effect or by CANCEL)
+//!      |   Parked ----------+-----> resumed (by an effect or by CANCEL): answered, or Running again
 //!      '-- early: the effect came before the handler had returned
 //! ```
 //!
@@ -22,15 +22,24 @@ use std::time::{Duration, Instant};
 /// The most requests of one connection that may be asynchronous at a time (MS-SMB2 appendix A, 3.3.4.2).
 pub const MAX_ASYNC: usize = 512;
 
-/// How a wait ended: a status, and the body of the answer (empty: the command's own default).
+/// A status, and the body of the answer (empty: the command's own default).
 #[derive(Debug)]
 pub struct Answer {
     pub status: NtStatus,
     pub body: Vec<u8>,
 }
 
-/// What goes on when the wait is over. Runs once, on whatever thread ends the wait; must not block.
-pub type Resume = Box<dyn FnOnce(Answer, Option<AsyncId>) + Send>;
+/// How a wait ended.
+#[derive(Debug)]
+pub enum Wake {
+    /// This is the answer.
+    Answer(Answer),
+    /// What stood in the way is gone: the handler runs once more, from its beginning.
+    Again,
+}
+
+/// What goes on when the wait is over. Runs once a wait, on whatever thread ends it; must not block.
+pub type Resume = Box<dyn FnOnce(Wake, Option<AsyncId>) + Send>;
 /// Takes the wait out of where it is registered. What it was waiting for then ends with STATUS_CANCELLED.
 pub type Withdraw = Box<dyn FnOnce() + Send>;
 
@@ -39,7 +48,7 @@ enum State {
     /// Cancelled, and answered, while a worker has it.
     Abandoned,
     Parked(Resume),
-    Early(Answer),
+    Early(Wake),
     Done,
 }
 
@@ -49,6 +58,22 @@ struct Inner {
     withdraw: Option<Withdraw>,
     /// CANCEL came while the handler ran, and could not be answered out of turn.
     cancelled: bool,
+}
+
+impl Inner {
+    fn wakes(&mut self, wake: &Wake) -> Option<AsyncId> {
+        if matches!(wake, Wake::Again) {
+            self.state = State::Running;
+            self.withdraw = None;
+        }
+        self.async_id
+    }
+}
+
+impl From<Answer> for Wake {
+    fn from(answer: Answer) -> Wake {
+        Wake::Answer(answer)
+    }
 }
 
 /// One request under way.
@@ -135,10 +160,10 @@ impl Flight {
     pub fn park(&self, resume: Resume) {
         let mut inner = self.inner.lock();
         match std::mem::replace(&mut inner.state, State::Done) {
-            State::Early(answer) => {
-                let id = inner.async_id;
+            State::Early(wake) => {
+                let id = inner.wakes(&wake);
                 drop(inner);
-                resume(answer, id);
+                resume(wake, id);
             }
             State::Abandoned | State::Done => {}
             State::Running | State::Parked(_) => {
@@ -158,14 +183,15 @@ impl Flight {
     }
 
     /// What was waited for has happened.
-    pub fn resume(&self, answer: Answer) {
+    pub fn resume(&self, wake: impl Into<Wake>) {
+        let wake = wake.into();
         let mut inner = self.inner.lock();
         match std::mem::replace(&mut inner.state, State::Done) {
-            State::Running => inner.state = State::Early(answer),
+            State::Running => inner.state = State::Early(wake),
             State::Parked(resume) => {
-                let id = inner.async_id;
+                let id = inner.wakes(&wake);
                 drop(inner);
-                resume(answer, id);
+                resume(wake, id);
             }
             state @ (State::Abandoned | State::Early(_)) => inner.state = state,
             State::Done => {}
@@ -273,11 +299,32 @@ mod tests {
         Answer { status, body: Vec::new() }
     }
 
+    fn status(wake: Wake) -> NtStatus {
+        match wake {
+            Wake::Answer(answer) => answer.status,
+            Wake::Again => panic!("not answered"),
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_tried_again_may_wait_again_and_says_pending_once() {
+        let (f, said) = flight();
+        let (tx, rx) = mpsc::channel();
+        f.park(Box::new(move |wake, id| tx.send((matches!(wake, Wake::Again), id)).unwrap()));
+        f.resume(Wake::Again);
+        assert_eq!(rx.try_recv().unwrap(), (true, Some(AsyncId(f.id))));
+        let (tx, rx) = mpsc::channel();
+        f.park(Box::new(move |wake, _| tx.send(status(wake)).unwrap()));
+        f.resume(answer(NtStatus::CANCELLED));
+        assert_eq!(rx.try_recv().unwrap(), NtStatus::CANCELLED);
+        assert_eq!(said.try_iter().count(), 1);
+    }
+
     #[test]
     fn a_parked_request_says_pending_and_then_goes_on() {
         let (f, said) = flight();
         let (tx, rx) = mpsc::channel();
-        f.park(Box::new(move |a, id| tx.send((a.status, id)).unwrap()));
+        f.park(Box::new(move |a, id| tx.send((status(a), id)).unwrap()));
         assert_eq!(said.try_recv().unwrap().0, NtStatus::PENDING);
         f.resume(answer(NtStatus::SUCCESS));
         assert_eq!(rx.try_recv().unwrap(), (NtStatus::SUCCESS, Some(AsyncId(f.id))));
@@ -315,7 +362,7 @@ mod tests {
         let (tx, rx) = mpsc::channel();
         let g = Arc::clone(&f);
         assert!(f.waits(Box::new(move || g.resume(answer(NtStatus::CANCELLED)))));
-        f.park(Box::new(move |a, _| tx.send(a.status).unwrap()));
+        f.park(Box::new(move |a, _| tx.send(status(a)).unwrap()));
         f.cancel();
         assert_eq!(rx.try_recv().unwrap(), NtStatus::CANCELLED);
     }
@@ -327,7 +374,7 @@ mod tests {
         f.cancel();
         let g = Arc::clone(&f);
         assert!(f.waits(Box::new(move || g.resume(answer(NtStatus::CANCELLED)))));
-        f.park(Box::new(move |a, id| tx.send((a.status, id)).unwrap()));
+        f.park(Box::new(move |a, id| tx.send((status(a), id)).unwrap()));
         assert_eq!(rx.try_recv().unwrap(), (NtStatus::CANCELLED, None));
         assert!(said.try_recv().is_err());
     }

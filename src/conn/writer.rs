@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Bytes that are ready for the wire, framing included.
-#[derive(Debug)]
 pub struct Outgoing {
     bytes: Store,
     range: Range<usize>,
+    then: Option<Box<dyn FnOnce() + Send>>,
 }
 
 #[derive(Debug)]
@@ -26,11 +26,18 @@ enum Store {
 impl Outgoing {
     pub fn own(bytes: Vec<u8>, start: usize) -> Outgoing {
         let range = start..bytes.len();
-        Outgoing { bytes: Store::Own(bytes), range }
+        Outgoing { bytes: Store::Own(bytes), range, then: None }
     }
 
     pub fn pooled(bytes: PoolBuf, range: Range<usize>) -> Outgoing {
-        Outgoing { bytes: Store::Pool(bytes), range }
+        Outgoing { bytes: Store::Pool(bytes), range, then: None }
+    }
+
+    /// Once it has its place in the stream: what is sent from then on comes after it. Not done at all on a
+    /// connection that is closed.
+    #[must_use]
+    pub fn then(self, work: impl FnOnce() + Send + 'static) -> Outgoing {
+        Outgoing { then: Some(Box::new(work)), ..self }
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
@@ -45,6 +52,12 @@ impl Outgoing {
             Store::Own(v) => &v[self.range.clone()],
             Store::Pool(p) => &p[self.range.clone()],
         }
+    }
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Outgoing").field(&self.range.len()).finish()
     }
 }
 
@@ -78,7 +91,9 @@ impl Writer {
             return;
         }
         let direct = backlog.queue.is_empty();
-        for message in messages {
+        let mut after = Vec::new();
+        for mut message in messages {
+            after.extend(message.then.take());
             backlog.bytes += message.range.len();
             backlog.queue.push_back(message);
         }
@@ -88,6 +103,8 @@ impl Writer {
         if backlog.closed || !backlog.queue.is_empty() {
             self.wake.notify_one();
         }
+        drop(backlog);
+        after.into_iter().for_each(|work| work());
     }
 
     /// The writer task: sends the backlog whenever there is one, until the connection is closed.

@@ -152,6 +152,11 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
             if !filter.is_empty() {
                 tree.report(path, "", filter, NotifyAction::MODIFIED, &mut touched);
             }
+            if facets.intersects(Facets::DATA | Facets::SIZE) {
+                let mut effects = tree.break_shared(change.node, &change.path, None);
+                effects.extend(tree.flush(touched));
+                return effects;
+            }
         }
         Kind::Stream { name, what } => {
             let (filter, action) = match what {
@@ -161,6 +166,11 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
                 StreamChange::Resized => (Filter::STREAM_SIZE, NotifyAction::MODIFIED_STREAM),
             };
             tree.report(path, &format!(":{name}"), filter, action, &mut touched);
+            if matches!(what, StreamChange::Written | StreamChange::Resized) {
+                let mut effects = tree.break_shared(change.node, &change.path, Some(name));
+                effects.extend(tree.flush(touched));
+                return effects;
+            }
         }
         Kind::Lost => tree.report_lost(path, &mut touched),
     }

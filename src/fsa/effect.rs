@@ -1,6 +1,6 @@
 //! What the rules want done. Carried out by the caller once the tree's lock is dropped, in order.
 
-use crate::types::NtStatus;
+use crate::types::{NtStatus, OpenId, OplockLevel};
 pub use crate::wire::fscc::notify::NotifyAction;
 
 /// A request that waits for an answer, named by the caller; unique for the life of the tree.
@@ -15,6 +15,11 @@ pub type Effects = Vec<Effect>;
 pub enum Effect {
     /// A waiting LOCK is decided: SUCCESS, or why not.
     Lock { waiter: WaiterId, status: NtStatus },
+    /// A waiting open is to be asked again (SUCCESS), or is CANCELLED.
+    Open { waiter: WaiterId, status: NtStatus },
+    /// The holder of an oplock is told that it has come down to this level. `acknowledge`: only once he says so, with
+    /// [`super::Tree::acknowledge_break`]; if he does not in time, [`super::Tree::break_unanswered`].
+    Break { open: OpenId, to: OplockLevel, acknowledge: bool },
     /// A waiting CHANGE_NOTIFY is answered.
     Notify { waiter: WaiterId, answer: Notified },
 }

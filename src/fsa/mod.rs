@@ -9,9 +9,10 @@
 //! - [`Tree::set_disposition`], [`Tree::deleted`]: who deletes what, and when
 //! - [`Tree::rename`]: may this be renamed
 //! - [`Tree::lock`], [`Tree::unlock`], [`Tree::may_read`], [`Tree::may_write`]: byte ranges
+//! - [`Tree::request_oplock`], [`Tree::acknowledge_break`]: oplocks; opens wait for their breaks
 //! - [`Tree::notify`]: CHANGE_NOTIFY; [`Tree::cancel`]: any waiting request
 //! - [`change::apply`]: **the one door**. Whoever changed the tree (an SMB command, the view, somebody outside)
-//!   says so here after the fact, and notifications (later: lease breaks and name caches) come from here only.
+//!   says so here after the fact, and notifications and breaks of level II oplocks (later: of leases, and name caches) come from here only.
 //! - [`expression`]: wildcards of QUERY_DIRECTORY
 //!
 //! What the rules must know of the disk (read-only? directory empty? who is at the target name?) comes in as
@@ -37,7 +38,7 @@
 //! };
 //! match tree.open(ask, now) {
 //!     Opening::Granted(effects) => assert!(effects.is_empty()),
-//!     Opening::Wait(_) => unreachable!("nobody has a lease"),
+//!     Opening::Wait(_) => unreachable!("nobody has an oplock"),
 //!     Opening::Refused(status) => panic!("{status}"),
 //! }
 //! // It was created, so say so. Everybody who watches `docs` hears of it.
@@ -65,6 +66,7 @@ mod index;
 mod lock;
 mod locks;
 mod notify;
+mod oplock;
 mod path;
 mod query;
 mod rename;

@@ -9,6 +9,7 @@ use super::delete::{Deletion, Mark};
 use super::lock::Sequences;
 use super::locks::Locks;
 use super::notify::Watch;
+use super::oplock::Oplocks;
 use super::path;
 use super::share::ShareCounts;
 use super::{Effect, Effects, Moment, RelPath, WaiterId, expression};
@@ -65,6 +66,7 @@ pub(super) struct Stream {
     pub name: Option<Box<str>>,
     pub share: ShareCounts,
     pub locks: Locks,
+    pub oplocks: Oplocks,
     pub opens: u32,
     /// MS-FSA Stream.IsDeleted
     pub deleted: bool,
@@ -91,10 +93,15 @@ pub(super) struct Link {
 }
 
 /// What a waiter waits for, and through which open.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Waiting {
     Lock(OpenId),
     Notify(OpenId),
+    /// For the break of an oplock on this stream.
+    Open {
+        node: NodeKey,
+        stream: Option<Box<str>>,
+    },
 }
 
 /// Whose open it is.
@@ -126,6 +133,8 @@ pub struct OpenAsk {
     /// The data stream's name, without `:` and `$DATA`. None: the unnamed one.
     pub stream: Option<String>,
     pub owner: Owner,
+    /// Who waits if somebody has to give up an oplock first. None: the caller sees to it himself.
+    pub waiter: Option<WaiterId>,
 }
 
 impl OpenAsk {
@@ -144,6 +153,7 @@ impl OpenAsk {
             readonly: false,
             stream: None,
             owner: Owner::default(),
+            waiter: None,
         }
     }
 }
@@ -154,8 +164,8 @@ impl OpenAsk {
 pub enum Opening {
     /// Registered: there will be a [`Tree::close`].
     Granted(Effects),
-    /// Not registered: somebody must give up what he caches first. The effects ask him to; ask again when he has.
-    /// (Nobody says this yet: leases come later.)
+    /// Not registered: somebody must give up what he caches first. The effects ask him to; ask again after
+    /// [`Effect::Open`].
     Wait(Effects),
     /// Not registered. SHARING_VIOLATION, DELETE_PENDING or CANNOT_DELETE.
     Refused(NtStatus),
@@ -201,15 +211,32 @@ impl Tree {
     /// MS-FSA 2.1.5.1.2, from the delete-pending check on. Also for an object that the caller has just created.
     pub fn open(&mut self, ask: OpenAsk, _now: Moment) -> Opening {
         debug_assert!(!self.opens.contains_key(&ask.open), "{} is open already", ask.open);
-        if let Err(status) = self.admits(&ask) {
+        if let Err(status) = self.going(&ask) {
             return Opening::Refused(status);
         }
-        let effects = self.reconcile(&ask);
+        let shares = self.shares(&ask);
+        // Who has a batch oplock may keep the handle open that is in the way, with nobody using it.
+        if (shares.is_ok() || self.has_batch(&ask))
+            && let Some(effects) = self.wait_for_break(&ask)
+        {
+            return Opening::Wait(effects);
+        }
+        if let Err(status) = shares {
+            return Opening::Refused(status);
+        }
+        let mut effects = self.break_for_overwrite(&ask);
+        effects.extend(self.reconcile(&ask));
         self.register(ask);
         Opening::Granted(effects)
     }
 
-    fn admits(&self, ask: &OpenAsk) -> Result<(), NtStatus> {
+    fn has_batch(&self, ask: &OpenAsk) -> bool {
+        let stream = self.nodes.get(&ask.node).and_then(|n| n.stream(ask.stream.as_deref()));
+        stream.is_some_and(|s| s.oplocks.has_batch())
+    }
+
+    /// Is it being deleted?
+    pub(super) fn going(&self, ask: &OpenAsk) -> Result<(), NtStatus> {
         if ask.delete_on_close && ask.readonly {
             return Err(NtStatus::CANNOT_DELETE);
         }
@@ -217,14 +244,18 @@ impl Tree {
         if self.known_link(ask).is_some_and(|no| self.links[no].is_delete_pending()) {
             return Err(NtStatus::DELETE_PENDING);
         }
+        match node.stream(ask.stream.as_deref()) {
+            Some(stream) if stream.deleted || stream.deleting => Err(NtStatus::DELETE_PENDING),
+            _ => Ok(()),
+        }
+    }
+
+    /// Do the share modes go together?
+    pub(super) fn shares(&self, ask: &OpenAsk) -> Result<(), NtStatus> {
+        let Some(node) = self.nodes.get(&ask.node) else { return Ok(()) };
         let wanted = ask.access | ask.implied;
-        if let Some(stream) = node.stream(ask.stream.as_deref()) {
-            if stream.deleted || stream.deleting {
-                return Err(NtStatus::DELETE_PENDING);
-            }
-            if !stream.share.admits(wanted, ask.share) {
-                return Err(NtStatus::SHARING_VIOLATION);
-            }
+        if node.stream(ask.stream.as_deref()).is_some_and(|s| !s.share.admits(wanted, ask.share)) {
+            return Err(NtStatus::SHARING_VIOLATION);
         }
         // To delete the file is to delete its streams.
         let takes_streams = ask.stream.is_none() && wanted.contains(AccessMask::DELETE);
@@ -304,6 +335,8 @@ impl Tree {
             stream.locks.release_all(open);
             stream.locks.settle()
         };
+        let woken = stream.release_oplock(open);
+        effects.extend(self.woken(woken));
         effects.extend(self.granted(granted));
         self.links[entry.link].opens -= 1;
         let deletion = self.delete_at_close(open, &entry, empty, now, &mut effects);
@@ -356,6 +389,7 @@ impl Tree {
                 vec![Effect::Lock { waiter, status: NtStatus::CANCELLED }]
             }
             Some(Waiting::Notify(open)) => self.cancel_notify(open, waiter),
+            Some(Waiting::Open { node, stream }) => self.cancel_open(node, stream.as_deref(), waiter),
             None => Effects::new(),
         }
     }

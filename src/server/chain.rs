@@ -14,11 +14,11 @@ use crate::cmd::reply::{self, Ready, Reply, answer_header};
 use crate::cmd::{self, Ctx, Fail, Gate, Handled, Post, effects};
 use crate::conn::Connection;
 use crate::conn::credits::MAX_CREDITS;
-use crate::conn::flight::{Answer, Flight, Landing, MAX_ASYNC};
+use crate::conn::flight::{Answer, Flight, Landing, MAX_ASYNC, Wake};
 use crate::conn::pool::PoolBuf;
 use crate::conn::writer::Outgoing;
 use crate::crypto::{Sender, SigningKey};
-use crate::session::{Session, Strand, TreeConnect, Workers};
+use crate::session::{Open, Session, Strand, TreeConnect, Workers};
 use crate::types::{AsyncId, FileId, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::header::{self, Command, Header, HeaderFlags};
@@ -94,6 +94,8 @@ pub struct Chain {
     before: Before,
     reply: Reply,
     delay: Option<Duration>,
+    /// Opens with an oplock, of which the client learns by this answer.
+    opened: Vec<Arc<Open>>,
 }
 
 /// One element of the message.
@@ -107,7 +109,8 @@ enum Step {
     Done,
     /// It is for these workers.
     Move(Workers, Checked),
-    Parked,
+    /// It waits. Checked as it was, should it have to be done once more.
+    Parked(Checked),
     /// The connection is over.
     Fatal,
 }
@@ -130,6 +133,7 @@ impl Chain {
             before: Before::default(),
             reply: Reply::default(),
             delay: None,
+            opened: Vec::new(),
         }
     }
 
@@ -142,7 +146,7 @@ impl Chain {
                     self.hand_over(workers, bytes.into_owned(), element, Some(checked));
                     return None;
                 }
-                Step::Parked | Step::Fatal => return None,
+                Step::Parked(_) | Step::Fatal => return None,
             }
         }
         self.ready()
@@ -152,6 +156,18 @@ impl Chain {
     fn hand_over(self, workers: Workers, bytes: Bytes<'static>, element: Element, checked: Option<Checked>) {
         let flight = self.flight(&element.header);
         self.conn.flights.add(&flight);
+        self.submit(workers, bytes, element, flight, checked);
+    }
+
+    /// The element at hand, for which there is a flight.
+    fn submit(
+        self,
+        workers: Workers,
+        bytes: Bytes<'static>,
+        element: Element,
+        flight: Arc<Flight>,
+        checked: Option<Checked>,
+    ) {
         let conn = Arc::clone(&self.conn);
         let (gate, header, sealed) = (Arc::clone(&self.gate), element.header, self.sealed.clone());
         let waiting = Arc::clone(&flight);
@@ -165,8 +181,16 @@ impl Chain {
         if workers.submit_on(strand, job).is_err() {
             // Too much waits already. The chain went with the job: answer the element at hand, no more.
             conn.flights.remove(&waiting);
-            let credits = conn.window.lock().grant(header.credits, MAX_CREDITS);
-            let answer = answer_header(&header, NtStatus::INSUFFICIENT_RESOURCES, credits);
+            let Landing::Answer(async_id) = waiting.land() else { return };
+            let credits = match async_id {
+                Some(_) => 0,
+                None => conn.window.lock().grant(header.credits, MAX_CREDITS),
+            };
+            let mut answer = answer_header(&header, NtStatus::INSUFFICIENT_RESOURCES, credits);
+            if let Some(id) = async_id {
+                answer.flags |= HeaderFlags::ASYNC;
+                answer.async_id = id;
+            }
             let session = gate.sessions.get(header.session_id);
             let key =
                 if sealed.is_some() { None } else { session.as_ref().and_then(|s| s.signing_key(conn.id)) };
@@ -199,8 +223,8 @@ impl Chain {
                     self.conn.flights.remove(&flight);
                     self.advance(&element);
                 }
-                Step::Parked => {
-                    self.park(bytes, element, &flight);
+                Step::Parked(checked) => {
+                    self.park(bytes, element, checked, &flight);
                     return;
                 }
                 Step::Move(workers, checked) => {
@@ -218,7 +242,7 @@ impl Chain {
     }
 
     /// The request waits. What is answered so far goes out; the rest goes on when the wait is over.
-    fn park(mut self, bytes: Bytes<'static>, element: Element, flight: &Arc<Flight>) {
+    fn park(mut self, bytes: Bytes<'static>, element: Element, checked: Checked, flight: &Arc<Flight>) {
         let mut rest = Chain::new(&self.gate, &self.conn, self.sealed.clone());
         rest.first = false;
         rest.next = self.next;
@@ -229,7 +253,21 @@ impl Chain {
             self.send();
         }
         let landed = Arc::clone(flight);
-        flight.park(Box::new(move |answer, async_id| rest.resume(bytes, element, &landed, answer, async_id)));
+        flight.park(Box::new(move |wake, async_id| match wake {
+            Wake::Answer(answer) => rest.resume(bytes, element, &landed, answer, async_id),
+            Wake::Again => {
+                let workers = rest.workers_of(checked.tree.as_ref());
+                rest.submit(workers, bytes, element, landed, Some(checked));
+            }
+        }));
+    }
+
+    /// Where requests of a tree run that cannot run on the reactor.
+    fn workers_of(&self, tree: Option<&Arc<TreeConnect>>) -> Workers {
+        match tree.and_then(|t| t.share.disk()) {
+            Some(disk) => disk.area.workers.clone(),
+            None => self.gate.logons.clone(),
+        }
     }
 
     /// The wait is over. Runs wherever the wait was ended: no blocking here.
@@ -252,16 +290,16 @@ impl Chain {
         let tree = self.before.tree.clone();
         let key = self.signing_key(session.as_ref(), element.header.flags.contains(HeaderFlags::SIGNED));
         self.end_element(&element.header, answer.status, async_id, session.as_ref(), tree.as_ref(), key);
+        if answer.status.is_error() && element.header.command == Command::CREATE {
+            self.before.file = Some(Err(answer.status));
+        }
         self.advance(&element);
         if self.next.is_none() {
             self.send();
             return;
         }
         // More follows: it goes where this one was.
-        let workers = match tree.as_ref().and_then(|t| t.share.disk()) {
-            Some(disk) => disk.area.workers.clone(),
-            None => self.gate.logons.clone(),
-        };
+        let workers = self.workers_of(tree.as_ref());
         let mut bytes = bytes;
         if let Some(next) = self.element(bytes.get()) {
             self.hand_over(workers, bytes, next, None);
@@ -456,7 +494,7 @@ impl Chain {
         if let Err(Fail::Pending) = handled {
             self.before.done(header, outcome.file, None);
             return match flight {
-                Some(_) if self.conn.flights.asynchronous() < MAX_ASYNC => Step::Parked,
+                Some(_) if self.conn.flights.asynchronous() < MAX_ASYNC => Step::Parked(checked),
                 Some(flight) => {
                     self.gate.stop_waiting(flight.id);
                     flight.withdraw();
@@ -528,6 +566,7 @@ impl Chain {
                 }
             }
             Some(Post::Delay(delay)) => self.delay = Some(delay),
+            Some(Post::Opened(open)) => self.opened.push(open),
             None => {}
         }
         Step::Done
@@ -600,10 +639,14 @@ impl Chain {
             return None;
         }
         let out = self.reply.finish(seal_of(self.sealed.as_ref()));
-        let Some(out) = out else {
+        let Some(mut out) = out else {
             self.conn.end("no nonce is left for this session's key");
             return None;
         };
+        if !self.opened.is_empty() {
+            let (gate, opened) = (Arc::clone(&self.gate), self.opened);
+            out = out.then(move || opened.iter().for_each(|open| cmd::effects::announced(&gate, open)));
+        }
         if let Some(delay) = self.delay {
             let conn = self.conn;
             self.gate.runtime.spawn(async move {
@@ -617,7 +660,7 @@ impl Chain {
 
     /// The same on the reactor, where it may be signed together with others.
     fn ready(self) -> Option<Ready> {
-        if self.delay.is_some() || self.reply.is_empty() {
+        if self.delay.is_some() || self.reply.is_empty() || !self.opened.is_empty() {
             return self.finish().map(Ready::Now);
         }
         let ready = self.reply.finish_later(seal_of(self.sealed.as_ref()));

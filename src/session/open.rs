@@ -5,7 +5,7 @@ use super::tree::TreeConnect;
 use super::workers;
 use crate::fsa::expression::Expression;
 use crate::posix;
-use crate::types::{AccessMask, CreateOptions, FileId, NodeKey, OpenId, SessionId};
+use crate::types::{AccessMask, CreateOptions, FileId, NodeKey, OpenId, OplockLevel, SessionId};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +19,45 @@ pub struct Open {
     pub tree: Arc<TreeConnect>,
     pub since: Instant,
     pub kind: OpenKind,
+    pub breaks: Breaks,
     closed: AtomicBool,
+}
+
+/// That its oplock was broken, to what, and whether an answer is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Break {
+    pub to: OplockLevel,
+    pub acknowledge: bool,
+}
+
+/// Breaks of an oplock that the client does not know of yet: the answer that tells him goes first.
+#[derive(Debug, Default)]
+pub struct Breaks {
+    /// None: he knows.
+    held_back: Mutex<Option<Vec<Break>>>,
+}
+
+impl Breaks {
+    /// From here on, until [`Breaks::announced`].
+    pub fn hold_back(&self) {
+        self.held_back.lock().get_or_insert_default();
+    }
+
+    /// Some: to be told now.
+    pub fn due(&self, due: Break) -> Option<Break> {
+        match &mut *self.held_back.lock() {
+            Some(held) => {
+                held.push(due);
+                None
+            }
+            None => Some(due),
+        }
+    }
+
+    /// What was held back.
+    pub fn announced(&self) -> Vec<Break> {
+        self.held_back.lock().take().unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -125,7 +163,16 @@ impl std::fmt::Debug for PipeOpen {
 
 impl Open {
     pub fn new(id: FileId, session: SessionId, user: String, tree: Arc<TreeConnect>, kind: OpenKind) -> Open {
-        Open { id, session, user, tree, since: Instant::now(), kind, closed: AtomicBool::new(false) }
+        Open {
+            id,
+            session,
+            user,
+            tree,
+            since: Instant::now(),
+            kind,
+            breaks: Breaks::default(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     pub fn open_id(&self) -> OpenId {

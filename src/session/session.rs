@@ -136,6 +136,11 @@ impl Session {
         self.channels.read().iter().any(|c| c.conn == conn)
     }
 
+    /// The connections that reach it, oldest first.
+    pub fn conns(&self) -> Vec<ConnId> {
+        self.channels.read().iter().map(|c| c.conn).collect()
+    }
+
     /// Takes a lost connection off. True: it was the last one.
     pub fn drop_channel(&self, conn: ConnId) -> bool {
         let mut channels = self.channels.write();

@@ -184,7 +184,8 @@ impl driver::World for World {
 /// Watches of the same event are answered in no particular order.
 fn order(mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.sort_by_key(|e| match e {
-        Effect::Lock { waiter, .. } | Effect::Notify { waiter, .. } => *waiter,
+        Effect::Lock { waiter, .. } | Effect::Notify { waiter, .. } | Effect::Open { waiter, .. } => *waiter,
+        Effect::Break { .. } => unreachable!("nobody has an oplock"),
     });
     effects
 }

@@ -3,6 +3,7 @@
 mod deletion;
 mod notices;
 mod opening;
+mod oplocks;
 mod streams;
 
 use super::change::{self, Change};
