@@ -16,6 +16,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     }
     ctx.check_charge(request.output_buffer_length as usize)?;
     file_of(&open)?;
+    if ctx.header.next_command != 0 {
+        // What follows in the compound would wait for something to happen, perhaps forever: refused as Windows does.
+        return Err(NtStatus::INTERNAL_ERROR.into());
+    }
     let area = &open.tree.disk()?.area;
     let wait = Wait::begin(ctx, area)?;
     let ask = NotifyAsk {

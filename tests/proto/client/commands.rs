@@ -87,8 +87,7 @@ impl Client {
     pub fn make(&mut self, name: &str) -> Result<FileId, NtStatus> {
         let options = CreateOptions::NON_DIRECTORY_FILE;
         let access = AccessMask::FILE_READ | AccessMask::FILE_WRITE | AccessMask::DELETE;
-        self.create(&create(name, access, CreateDisposition::OPEN_IF, options))
-            .map(|o| o.file_id)
+        self.create(&create(name, access, CreateDisposition::OPEN_IF, options)).map(|o| o.file_id)
     }
 
     /// Opens or makes a directory.
