@@ -98,6 +98,8 @@ pub struct Ctx<'a> {
     pub sealed: bool,
     /// It came signed, and the signature held.
     pub signed: bool,
+    /// The open that the request named when it came, if it has been on its way since.
+    pub held: Option<Arc<Open>>,
     /// In a related compound: the file of the request before, or why there is none.
     pub related_file: Option<Result<FileId, NtStatus>>,
     /// The file this request was about: what a related one after it means.
@@ -128,7 +130,8 @@ impl Ctx<'_> {
             (Some(before), FileId::RELATED) => (*before)?,
             _ => id,
         };
-        let open = self.gate.opens.get(id).ok_or(NtStatus::FILE_CLOSED)?;
+        let held = self.held.as_ref().filter(|open| open.id == id).cloned();
+        let open = held.or_else(|| self.gate.opens.get(id)).ok_or(NtStatus::FILE_CLOSED)?;
         if open.session != self.session()?.id || open.tree.id != self.tree()?.id {
             return Err(NtStatus::FILE_CLOSED);
         }

@@ -68,9 +68,9 @@ fn may_read(open: &Open, file: &FileOpen, request: &ReadRequest<'_>) -> Result<(
 }
 
 /// Room for the data behind the fixed part of the body.
-fn prepare<'r>(_: &Ctx<'_>, request: &ReadRequest<'_>, reply: &'r mut Reply) -> &'r mut [u8] {
+fn prepare<'r>(ctx: &Ctx<'_>, request: &ReadRequest<'_>, reply: &'r mut Reply) -> &'r mut [u8] {
     let len = request.length as usize;
-    if len >= LARGE && reply.can_go_large() {
+    if len >= LARGE && ctx.header.next_command == 0 && reply.can_go_large() {
         let mut prefix = [0; ReadResponse::PREFIX_LEN];
         prefix[0] = 17;
         prefix[2] = ReadResponse::DATA_OFFSET;

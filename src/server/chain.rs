@@ -120,6 +120,8 @@ struct Checked {
     session: Option<Arc<Session>>,
     tree: Option<Arc<TreeConnect>>,
     signed: bool,
+    /// What its FileId named when it came. A CLOSE behind it may be quicker on its way to a worker.
+    open: Option<Arc<Open>>,
 }
 
 impl Chain {
@@ -369,7 +371,7 @@ impl Chain {
     }
 
     /// What can be done without blocking; otherwise where it has to go.
-    fn on_reactor(&mut self, row: &Row, header: &Header, message: &[u8], checked: Checked) -> Step {
+    fn on_reactor(&mut self, row: &Row, header: &Header, message: &[u8], mut checked: Checked) -> Step {
         let workers = match row.place {
             Place::Reactor => None,
             Place::Logon => Some(self.gate.logons.clone()),
@@ -384,6 +386,7 @@ impl Chain {
                 (row.handler)(&mut ctx, body(message), reply)
             }
             (Some(workers), None) => {
+                checked.open = self.named(header, message);
                 return Step::Move(workers, checked);
             }
             (Some(workers), Some(inline)) => {
@@ -392,6 +395,7 @@ impl Chain {
                     Some(handled) => handled,
                     None => {
                         reply.drop_begun();
+                        checked.open = self.named(header, message);
                         return Step::Move(workers, checked);
                     }
                 }
@@ -401,10 +405,16 @@ impl Chain {
         self.answer(header, handled, checked, None, Some(outcome))
     }
 
+    /// The open that a request names.
+    fn named(&self, header: &Header, message: &[u8]) -> Option<Arc<Open>> {
+        let id = Reader::at(message, header.command.file_id_at()?).file_id("FileId").ok()?;
+        self.gate.opens.get(id)
+    }
+
     /// MS-SMB2 3.3.5.2.4 (signature), 3.3.5.2.9 (session), 3.3.5.2.11 (tree), 3.3.5.2.7.2 (related).
     fn check(&self, row: &Row, header: &Header, message: &mut [u8]) -> Result<Checked, (NtStatus, Checked)> {
         let related = header.flags.contains(HeaderFlags::RELATED);
-        let mut checked = Checked { session: None, tree: None, signed: false };
+        let mut checked = Checked { session: None, tree: None, signed: false, open: None };
         if related && !self.first {
             checked.session = self.before.session.clone();
             checked.tree = self.before.tree.clone();
@@ -764,6 +774,7 @@ fn ctx<'a>(
         tree: checked.tree.clone(),
         sealed: chain.sealed.is_some(),
         signed: checked.signed,
+        held: checked.open.clone(),
         related_file: if header.flags.contains(HeaderFlags::RELATED) {
             chain.before.file.or(Some(Err(NtStatus::INVALID_PARAMETER)))
         } else {

@@ -52,6 +52,24 @@ open_enum! {
     }
 }
 
+impl Command {
+    /// Where the FileId of a request of this kind stands, from its header.
+    pub const fn file_id_at(self) -> Option<usize> {
+        Some(match self {
+            Command::CLOSE
+            | Command::FLUSH
+            | Command::LOCK
+            | Command::IOCTL
+            | Command::QUERY_DIRECTORY
+            | Command::CHANGE_NOTIFY
+            | Command::OPLOCK_BREAK => LEN + 8,
+            Command::READ | Command::WRITE | Command::SET_INFO => LEN + 16,
+            Command::QUERY_INFO => LEN + 24,
+            _ => return None,
+        })
+    }
+}
+
 bitflags::bitflags! {
     /// MS-SMB2 2.2.1.2 Flags.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -222,3 +222,39 @@ fn a_wrong_structure_size_is_an_error() {
     m[64] = 25;
     assert!(close::CloseRequest::decode(&mut body(&m)).is_err());
 }
+
+#[test]
+fn every_request_has_its_file_id_where_the_header_says() {
+    use super::super::{change_notify, codec::Reader, lock, query_directory, query_info, set_info};
+    use header::Command;
+    let file_id = FileId { persistent: 0x0123_4567_89AB_CDEF, volatile: 0xFEDC_BA98_7654_3210 };
+    let requests = [
+        (Command::CLOSE, message(|w| close::CloseRequest { file_id, ..Default::default() }.encode(w))),
+        (Command::FLUSH, message(|w| flush::FlushRequest { file_id }.encode(w))),
+        (Command::READ, message(|w| ReadRequest { file_id, ..Default::default() }.encode(w))),
+        (Command::WRITE, message(|w| WriteRequest { file_id, ..Default::default() }.encode(w))),
+        (Command::LOCK, message(|w| lock::LockRequest { file_id, ..Default::default() }.encode(w))),
+        (Command::IOCTL, message(|w| ioctl::IoctlRequest { file_id, ..Default::default() }.encode(w))),
+        (
+            Command::QUERY_DIRECTORY,
+            message(|w| query_directory::QueryDirectoryRequest { file_id, ..Default::default() }.encode(w)),
+        ),
+        (
+            Command::CHANGE_NOTIFY,
+            message(|w| change_notify::ChangeNotifyRequest { file_id, ..Default::default() }.encode(w)),
+        ),
+        (
+            Command::QUERY_INFO,
+            message(|w| query_info::QueryInfoRequest { file_id, ..Default::default() }.encode(w)),
+        ),
+        (
+            Command::SET_INFO,
+            message(|w| set_info::SetInfoRequest { file_id, ..Default::default() }.encode(w)),
+        ),
+    ];
+    for (command, message) in requests {
+        let at = command.file_id_at().unwrap();
+        assert_eq!(Reader::at(&message, at).file_id(""), Ok(file_id), "{command:?}");
+    }
+    assert_eq!(Command::CREATE.file_id_at(), None);
+}
