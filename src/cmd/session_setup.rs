@@ -1,7 +1,7 @@
 //! SESSION_SETUP (MS-SMB2 3.3.5.5). Runs on the logon workers: account look-ups may block.
 
 use super::{Ctx, Fail, Handled, Post, Reply, gate, logoff};
-use crate::auth::{Acceptor, Identity, Logon, LogonKind, Policy, Step, throttle::Verdict};
+use crate::auth::{Acceptor, Identity, Logon, LogonKind, Step, throttle::Verdict};
 use crate::crypto::{KeySet, NonceSource, SessionKey};
 use crate::session::{Channel, Security, Session, Setup, Who};
 use crate::types::{Dialect, NtStatus, SessionId};
@@ -47,12 +47,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
             }
             return Err(NtStatus::LOGON_FAILURE.into());
         }
-        let mut policy = Arc::clone(&live.auth);
-        if session.security().is_some() && !policy.anonymous {
-            // Who is somebody may become nobody: that lets nobody in, and takes rights away only.
-            policy = Arc::new(Policy { anonymous: true, ..(*policy).clone() });
-        }
-        *slot = Some(Setup { acceptor: Acceptor::new(policy), preauth: negotiated.preauth.clone() });
+        *slot = Some(Setup {
+            acceptor: Acceptor::new(Arc::clone(&live.auth)),
+            preauth: negotiated.preauth.clone(),
+        });
     }
     let setup = slot.as_mut().expect("just filled");
     if let Some(hash) = &mut setup.preauth {

@@ -168,7 +168,6 @@ impl Tree {
 
     /// MS-SMB2 3.3.5.22.1: the holder answers a break with the level that it keeps. The effects are due in every
     /// case: a wrong answer ends the oplock as well.
-    #[must_use]
     pub fn acknowledge_break(
         &mut self,
         open: OpenId,

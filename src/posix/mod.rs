@@ -4,6 +4,7 @@
 //! Resolution is always by descriptor beneath the export's root. A name is looked up exactly first, with one
 //! `openat2` for the whole path; only a miss consults the per-directory name index.
 
+mod acl;
 mod attr;
 mod dosattrib;
 mod ea;

@@ -2,8 +2,10 @@
 
 use rustix::io::Errno;
 
+use super::acl::{self, Entry, Tag};
 use super::lookup::of_path_errno;
-use super::{Export, Kind, Object, RelPath, Result, Stat, of_errno};
+use super::{Export, Kind, Object, RelPath, Result, Stat, of_errno, status};
+use crate::auth::Identity;
 use crate::sys;
 use crate::sys::file::Access;
 use crate::types::{AccessMask, NtStatus};
@@ -131,12 +133,27 @@ impl Export {
         })
     }
 
-    /// Sets the permission bits. `NOT_SUPPORTED` where a POSIX ACL says more than a mode can.
-    pub fn set_mode(&self, object: &Object, mode: u32) -> Result<()> {
-        if object.kind == Kind::Symlink || self.posix_acl(object)?.is_some() {
+    /// Makes mode and POSIX ACL grant what a DACL grants. `NOT_SUPPORTED` where they cannot say it.
+    pub fn set_dacl(&self, object: &Object, stat: &Stat, dacl: Option<&Acl>) -> Result<()> {
+        if object.kind == Kind::Symlink {
             return Err(NtStatus::NOT_SUPPORTED);
         }
-        sys::file::chmod(&object.fd, mode & 0o7777).map_err(of_errno)
+        let names_nobody = |acl: &Acl| acl.aces.iter().any(|ace| ace.body.sid() == Some(&Sid::ANONYMOUS));
+        let nobody = match dacl.is_some_and(names_nobody) {
+            true => Identity::of_account("nobody").map_err(|e| status::of_io(&e))?.map(|nobody| nobody.uid),
+            false => None,
+        };
+        let entries = acl::of_dacl(dacl, stat, nobody).ok_or(NtStatus::NOT_SUPPORTED)?;
+        if let [owner, group, other] = entries[..]
+            && self.posix_acl(object)?.is_none()
+        {
+            let mode = stat.mode & 0o7000 | owner.bits << 6 | group.bits << 3 | other.bits;
+            return sys::file::chmod(&object.fd, mode).map_err(of_errno);
+        }
+        match sys::xattr::set(&object.fd, acl::NAME, &Entry::encode(&entries)) {
+            Err(Errno::OPNOTSUPP) => Err(NtStatus::NOT_SUPPORTED),
+            other => other.map_err(of_errno),
+        }
     }
 
     fn posix_acl(&self, object: &Object) -> Result<Option<Vec<Entry>>> {
@@ -145,7 +162,7 @@ impl Export {
         }
         let mut buf = vec![0; 256];
         loop {
-            match sys::xattr::get(&object.fd, c"system.posix_acl_access", &mut buf) {
+            match sys::xattr::get(&object.fd, acl::NAME, &mut buf) {
                 Ok(n) => return Ok(Entry::decode(&buf[..n])),
                 Err(Errno::RANGE) if buf.len() < 1 << 16 => buf.resize(1 << 16, 0),
                 Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
@@ -155,76 +172,9 @@ impl Export {
     }
 }
 
-/// Who an entry of a POSIX ACL is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Tag {
-    Owner,
-    User(u32),
-    OwningGroup,
-    Group(u32),
-    Mask,
-    Other,
-}
-
-/// One entry; `bits` as in a mode (`r` 4, `w` 2, `x` 1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Entry {
-    tag: Tag,
-    bits: u32,
-}
-
-impl Entry {
-    fn of_mode(mode: u32) -> Vec<Entry> {
-        [(Tag::Owner, 6), (Tag::OwningGroup, 3), (Tag::Other, 0)]
-            .map(|(tag, shift)| Entry { tag, bits: mode >> shift & 7 })
-            .to_vec()
-    }
-
-    /// The value of `system.posix_acl_access`: version 2, then entries of tag 16, bits 16, id 32 bits.
-    fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
-        let (version, rest) = bytes.split_first_chunk::<4>()?;
-        if u32::from_le_bytes(*version) != 2 || rest.len() % 8 != 0 {
-            return None;
-        }
-        rest.chunks_exact(8)
-            .map(|e| {
-                let id = u32::from_le_bytes([e[4], e[5], e[6], e[7]]);
-                let tag = match u16::from_le_bytes([e[0], e[1]]) {
-                    0x01 => Tag::Owner,
-                    0x02 => Tag::User(id),
-                    0x04 => Tag::OwningGroup,
-                    0x08 => Tag::Group(id),
-                    0x10 => Tag::Mask,
-                    0x20 => Tag::Other,
-                    _ => return None,
-                };
-                Some(Entry { tag, bits: u32::from(u16::from_le_bytes([e[2], e[3]])) & 7 })
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_acl_from_disk() {
-        // user::rw-, user:1000:r--, group::r--, mask::rw-, other::---
-        let bytes = [
-            &2u32.to_le_bytes()[..],
-            &[1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 232, 3, 0, 0],
-            &[
-                4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255,
-                255,
-            ],
-        ]
-        .concat();
-        let entries = Entry::decode(&bytes).unwrap();
-        assert_eq!(entries[1], Entry { tag: Tag::User(1000), bits: 4 });
-        assert_eq!(entries.len(), 5);
-        assert_eq!(Entry::decode(&bytes[..7]), None);
-    }
 
     #[test]
     fn an_owner_who_may_read_and_write_has_full_control_of_a_file() {

@@ -2,7 +2,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use super::*;
 use crate::types::AccessMask;
-use crate::wire::dtyp::Sid;
+use crate::wire::dtyp::{Ace, AceFlags, Acl, SecurityDescriptor, Sid};
 
 fn share(mode: u32) -> Share {
     let s = Share::new();
@@ -94,4 +94,35 @@ fn a_descriptor_from_the_mode() {
     assert_eq!(sd.owner, Some(Sid::unix_user(4711)));
     assert_eq!(sd.group, Some(Sid::unix_group(4712)));
     assert_eq!(sd.dacl.unwrap().aces.len(), 3);
+}
+
+#[test]
+fn a_dacl_becomes_an_acl_and_comes_back() {
+    if !is_root() {
+        return;
+    }
+    let s = share(0o640);
+    chown(s.at("d/f"), Some(4711), Some(4712)).unwrap();
+    let found = s.found("d\\f");
+    let dacl = |sd: SecurityDescriptor| sd.dacl.unwrap();
+    let mut wanted = dacl(s.export.security_descriptor(&found.object, &found.stat).unwrap());
+    wanted.aces.push(Ace::allow(Sid::unix_user(4713), AccessMask::FILE_READ, AceFlags::empty()));
+    match s.export.set_dacl(&found.object, &found.stat, Some(&wanted)) {
+        // A file system without ACLs.
+        Err(NtStatus::NOT_SUPPORTED) => return,
+        other => other.unwrap(),
+    }
+    assert!(granted(&s, "d\\f", 4713).contains(AccessMask::READ_DATA));
+    assert!(!granted(&s, "d\\f", 4714).contains(AccessMask::READ_DATA));
+    let stat = s.export.stat(&found.object).unwrap();
+    let shown = dacl(s.export.security_descriptor(&found.object, &stat).unwrap());
+    assert!(shown.aces.iter().any(|ace| ace.body.sid() == Some(&Sid::unix_user(4713))));
+    // Without him it is a mode again.
+    let less = Acl {
+        aces: shown.aces.into_iter().filter(|a| a.body.sid() != Some(&Sid::unix_user(4713))).collect(),
+        ..wanted
+    };
+    s.export.set_dacl(&found.object, &stat, Some(&less)).unwrap();
+    assert_eq!(s.export.stat(&found.object).unwrap().mode & 0o777, 0o640);
+    assert!(!granted(&s, "d\\f", 4713).contains(AccessMask::READ_DATA));
 }

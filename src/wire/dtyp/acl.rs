@@ -54,6 +54,16 @@ pub enum AceBody {
     Opaque(Vec<u8>),
 }
 
+impl AceBody {
+    /// Whom it speaks of, where that is known.
+    pub fn sid(&self) -> Option<&Sid> {
+        match self {
+            AceBody::Simple { sid, .. } => Some(sid),
+            AceBody::Opaque(_) => None,
+        }
+    }
+}
+
 /// One entry of an ACL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ace {
