@@ -4,6 +4,7 @@ use smbgate::types::{FileId, NtStatus};
 use smbgate::wire::cancel::CancelRequest;
 use smbgate::wire::change_notify::{ChangeNotifyRequest, CompletionFilter};
 use smbgate::wire::header::HeaderFlags;
+use smbgate::wire::lock::{LockElement, LockFlags, LockRequest};
 
 use crate::client::Client;
 use crate::common::Server;
@@ -86,4 +87,50 @@ fn what_waits_is_bounded() {
     }
     assert!(refused >= 600 - 512, "{refused} refused");
     assert_eq!(c.echo(), NtStatus::SUCCESS);
+}
+
+#[test]
+fn a_cancel_right_behind_its_request_is_not_lost() {
+    let server = Server::plain();
+    let mut c = server.client();
+    let directory = c.make_directory("watched").unwrap();
+    for _ in 0..50 {
+        let id = watch(&mut c, directory);
+        cancel(&mut c, id, false);
+        assert_eq!(c.wait(id).status(), NtStatus::CANCELLED);
+    }
+}
+
+#[test]
+fn a_lock_waits_until_the_range_is_free() {
+    let server = Server::plain();
+    let (mut a, mut b) = (server.client(), server.client());
+    let held = a.make("file").unwrap();
+    let wanted = b.open("file").unwrap();
+    let lock = |file_id, flags| LockRequest {
+        file_id,
+        locks: smallvec::smallvec![LockElement { offset: 0, length: 8, flags }],
+        ..LockRequest::default()
+    };
+    let exclusive = LockFlags::EXCLUSIVE_LOCK;
+    assert_eq!(a.call(&lock(held, exclusive)).status(), NtStatus::SUCCESS);
+    let at_once = lock(wanted, exclusive | LockFlags::FAIL_IMMEDIATELY);
+    assert_eq!(b.call(&at_once).status(), NtStatus::LOCK_NOT_GRANTED);
+
+    // Given up: it is not granted to somebody who no longer wants it.
+    let id = b.send(&lock(wanted, exclusive));
+    b.wait_interim(id);
+    cancel(&mut b, id, true);
+    assert_eq!(b.wait(id).status(), NtStatus::CANCELLED);
+
+    let id = b.send(&lock(wanted, exclusive));
+    b.wait_interim(id);
+    assert_eq!(a.call(&lock(held, LockFlags::UNLOCK)).status(), NtStatus::SUCCESS);
+    assert_eq!(b.wait(id).status(), NtStatus::SUCCESS);
+    assert_eq!(
+        a.call(&lock(held, exclusive | LockFlags::FAIL_IMMEDIATELY)).status(),
+        NtStatus::LOCK_NOT_GRANTED
+    );
+    assert_eq!(b.close(wanted), NtStatus::SUCCESS);
+    assert_eq!(a.call(&lock(held, exclusive)).status(), NtStatus::SUCCESS);
 }

@@ -100,3 +100,43 @@ fn pipelined_requests_are_all_answered() {
         assert!(ReadResponse::decode(&mut reply.reader()).unwrap().data == &data[at..at + 4096]);
     }
 }
+
+#[test]
+fn large_reads_share_an_answer() {
+    let server = Server::plain();
+    let mut c = server.client();
+    let data: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+    std::fs::write(server.path("share").join("big"), &data).unwrap();
+    let file_id = c.open("big").unwrap();
+    let read = |offset| ReadRequest { file_id, offset, length: 65536, ..ReadRequest::default() };
+    for seal in [false, true] {
+        c.seal = seal;
+        let ids = c.compound().add(&read(0)).add(&read(65536)).add(&read(131_072)).send();
+        for (id, from) in ids.into_iter().zip([0, 65536, 131_072]) {
+            let reply = c.wait(id);
+            let got = ReadResponse::decode(&mut reply.reader()).unwrap().data;
+            assert!(got == &data[from..][..65536], "from {from}");
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_before_a_close_is_done() {
+    let server = Server::plain();
+    let mut c = server.client();
+    for round in 0..20 {
+        let name = format!("file{round}");
+        let file_id = c.make(&name).unwrap();
+        let data = [round; 4096];
+        let writes: Vec<_> = (0..16)
+            .map(|i| {
+                c.send(&WriteRequest { file_id, offset: i * 4096, data: &data, ..WriteRequest::default() })
+            })
+            .collect();
+        let close = c.send(&CloseRequest { file_id, ..CLOSE });
+        for id in writes.into_iter().chain([close]) {
+            assert_eq!(c.wait(id).status(), NtStatus::SUCCESS);
+        }
+        assert_eq!(std::fs::read(server.path("share").join(name)).unwrap(), [round; 65536]);
+    }
+}
