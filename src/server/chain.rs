@@ -9,13 +9,13 @@
 //!                             '--> parked: what is done goes out, the rest goes on when the wait is over
 //! ```
 
+use super::bytes::Bytes;
 use super::dispatch::{self, Needs, Place, Row};
 use crate::cmd::reply::{self, Ready, Reply, answer_header};
 use crate::cmd::{self, Ctx, Fail, Gate, Handled, Post, effects};
 use crate::conn::Connection;
 use crate::conn::credits::MAX_CREDITS;
 use crate::conn::flight::{Answer, Flight, Landing, MAX_ASYNC, Wake};
-use crate::conn::pool::PoolBuf;
 use crate::conn::writer::Outgoing;
 use crate::crypto::{Sender, SigningKey};
 use crate::session::{Open, Session, Strand, TreeConnect, Workers};
@@ -24,39 +24,6 @@ use crate::wire::codec::Reader;
 use crate::wire::header::{self, Command, Header, HeaderFlags};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The message's bytes: borrowed from the reader, or its own once it goes to a worker.
-pub enum Bytes<'a> {
-    Borrowed(&'a mut [u8]),
-    Owned(PoolBuf, std::ops::Range<usize>),
-}
-
-impl Bytes<'_> {
-    pub fn get(&mut self) -> &mut [u8] {
-        match self {
-            Bytes::Borrowed(bytes) => bytes,
-            Bytes::Owned(buf, range) => &mut buf[range.clone()],
-        }
-    }
-
-    /// Without its first `n` bytes.
-    pub fn skip(self, n: usize) -> Self {
-        match self {
-            Bytes::Borrowed(bytes) => Bytes::Borrowed(&mut bytes[n..]),
-            Bytes::Owned(buf, range) => Bytes::Owned(buf, range.start + n..range.end),
-        }
-    }
-
-    fn into_owned(self) -> Bytes<'static> {
-        match self {
-            Bytes::Borrowed(bytes) => {
-                let len = bytes.len();
-                Bytes::Owned(PoolBuf::copy_of(bytes), 0..len)
-            }
-            Bytes::Owned(buf, range) => Bytes::Owned(buf, range),
-        }
-    }
-}
 
 /// What a related request takes over from the one before it.
 #[derive(Default)]

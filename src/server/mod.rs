@@ -5,6 +5,7 @@
 //!                                                  '-> workers of the export
 //! ```
 
+mod bytes;
 mod chain;
 pub mod dispatch;
 mod receive;

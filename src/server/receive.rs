@@ -1,7 +1,8 @@
 //! One connection's task: takes messages off the socket, opens what is sealed, checks the credits, and starts
 //! the chain. Answers that are ready at once go out together.
 
-use super::chain::{Bytes, Chain};
+use super::bytes::Bytes;
+use super::chain::Chain;
 use crate::cmd::reply::{Ready, Reply, Unsigned};
 use crate::cmd::{self, Fail, Gate};
 use crate::conn::Connection;
