@@ -100,6 +100,8 @@ impl Connection {
         let _ = self.bye.set(why.into());
         self.ended.store(true, Ordering::Release);
         self.writer.close();
+        // Not left to the last holder: a request that a dead backend does not let go of may be that.
+        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
         self.ending.notify_one();
     }
 
