@@ -168,10 +168,9 @@ fn run(directory: &Path) -> Child {
     let end = Instant::now() + PATIENCE;
     let mut message = [0; 4096];
     loop {
-        if let Ok(n) = socket.recv(&mut message) {
-            if message[..n].split(|&b| b == b'\n').any(|line| line == b"READY=1") {
-                return child;
-            }
+        let n = socket.recv(&mut message).unwrap_or(0);
+        if message[..n].split(|&b| b == b'\n').any(|line| line == b"READY=1") {
+            return child;
         }
         let ended = child.try_wait().expect("the server's state");
         if ended.is_some() || Instant::now() > end {

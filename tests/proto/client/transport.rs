@@ -134,12 +134,12 @@ impl Client {
         let header = Header::decode(&mut Reader::new(&message)).map_err(io::Error::other)?;
         assert!(header.flags.contains(HeaderFlags::RESPONSE), "not an answer: {header:?}");
         self.credits += i64::from(header.credits);
-        if self.verify && !self.came_sealed && header.flags.contains(HeaderFlags::SIGNED) {
-            if let Some(session) = self.sessions.get(&header.session_id.0) {
-                // The answer that a session's keys come from is verified by `logon`.
-                let proven = header.command == Command::SESSION_SETUP || session.verify(&mut message);
-                assert!(proven, "the signature of an answer does not hold: {header:?}");
-            }
+        let signed = !self.came_sealed && header.flags.contains(HeaderFlags::SIGNED);
+        let session = self.sessions.get(&header.session_id.0).filter(|_| self.verify && signed);
+        if let Some(session) = session {
+            // The answer that a session's keys come from is verified by `logon`.
+            let proven = header.command == Command::SESSION_SETUP || session.verify(&mut message);
+            assert!(proven, "the signature of an answer does not hold: {header:?}");
         }
         self.queue.push_back(Reply { header, message });
         Ok(())
