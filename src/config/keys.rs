@@ -274,9 +274,14 @@ pub const KEYS: &[Key] = &[
         "Which symbolic links are followed: those that end inside the share, none, or all. With \"outside\" whoever can make a link \
          in the share reads every file of the machine that the user may read.",
     ),
-    key(Share, "leases", "true or false", Is("true"), "true", "Let clients cache files.").not_yet(
-        Some("false"),
-        "no leases are granted",
+    key(
+        Share,
+        "leases",
+        "true or false",
+        Is("true"),
+        "true",
+        "Let clients cache files they have open. Changes made outside SMB are not noticed yet: false where local \
+         programs change files that clients have open.",
     ),
     key(
         Share,

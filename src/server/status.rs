@@ -145,7 +145,12 @@ impl Server {
                         .export_if_open()
                         .map_or("not opened yet".into(), |e| e.facts().fs_type.clone()),
                     coherence: "none".into(),
-                    why: "no leases are granted yet: every request reads the disk".into(),
+                    why: if disk.settings.leases {
+                        "clients cache what they have open (oplocks); changes made outside SMB are not noticed yet"
+                    } else {
+                        "nothing is cached (leases = false); changes made outside SMB are not noticed yet"
+                    }
+                    .into(),
                     opens: s.opens.load(std::sync::atomic::Ordering::Relaxed),
                     workers_busy: load.busy,
                     workers: load.threads,
