@@ -144,6 +144,11 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
             };
             tree.report(path, "", name, old, &mut touched);
             tree.report(to.as_bytes(), "", name, new, &mut touched);
+            if !change.directory {
+                // As Windows does: who does not hear of the names hears of another file there.
+                let filter = Filter::ATTRIBUTES | Filter::CREATION;
+                tree.report_unless(to.as_bytes(), "", filter, name, NotifyAction::MODIFIED, &mut touched);
+            }
             effects.extend(tree.flush(touched));
             return effects;
         }

@@ -181,6 +181,19 @@ impl Tree {
         action: NotifyAction,
         touched: &mut Touched,
     ) {
+        self.report_unless(path, suffix, filter, Filter::empty(), action, touched);
+    }
+
+    /// Not to those who watch any of `unless` as well.
+    pub(super) fn report_unless(
+        &mut self,
+        path: &[u8],
+        suffix: &str,
+        filter: Filter,
+        unless: Filter,
+        action: NotifyAction,
+        touched: &mut Touched,
+    ) {
         if self.watches == 0 {
             return;
         }
@@ -192,7 +205,8 @@ impl Tree {
                     let Some(watch) = self.opens.get_mut(&open).and_then(|e| e.watch.as_mut()) else {
                         continue;
                     };
-                    if !(direct || watch.recursive) || !watch.filter.intersects(filter) {
+                    let interested = watch.filter.intersects(filter) && !watch.filter.intersects(unless);
+                    if !(direct || watch.recursive) || !interested {
                         continue;
                     }
                     let relative = path::beneath(path, here).unwrap_or_default();

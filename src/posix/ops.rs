@@ -140,10 +140,11 @@ impl Export {
     }
 }
 
-/// Files are born with ARCHIVE (MS-FSA 2.1.5.1.1).
+/// Files are born with ARCHIVE, and never sparse (MS-FSA 2.1.5.1.1).
 fn new_attributes(kind: Kind, asked: FileAttributes) -> FileAttributes {
+    let asked = (asked & KEPT) - FileAttributes::SPARSE_FILE;
     match kind {
-        Kind::Directory => (asked & KEPT) | FileAttributes::DIRECTORY,
-        _ => (asked & KEPT) | FileAttributes::ARCHIVE,
+        Kind::Directory => asked | FileAttributes::DIRECTORY,
+        _ => asked | FileAttributes::ARCHIVE,
     }
 }

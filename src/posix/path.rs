@@ -103,7 +103,7 @@ pub struct SmbPath {
 
 impl SmbPath {
     /// `\`-separated. `OBJECT_NAME_INVALID` for what no file can be called, `OBJECT_PATH_SYNTAX_BAD` for what leads
-    /// out of the share; one `\` at the end is let pass.
+    /// out of the share; one `\` at the end is let pass. `..` takes the name before it away, whatever that is.
     /// A leading `\` is the caller's to refuse (INVALID_PARAMETER, MS-SMB2 3.3.5.9); here it is an empty name.
     pub fn parse(text: &str) -> Result<SmbPath> {
         let (path, suffix) = match text.find(':') {
@@ -123,11 +123,14 @@ impl SmbPath {
         }
         let mut disk = Vec::with_capacity(path.len());
         for name in path.split('\\').filter(|_| !path.is_empty()) {
-            if !disk.is_empty() {
-                disk.push(b'/');
-            } else if name == ".." {
-                // Out of the share; anywhere else it is only no name.
-                return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD);
+            match (name, disk.is_empty()) {
+                ("..", true) => return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD),
+                ("..", false) => {
+                    disk.truncate(disk.iter().rposition(|&b| b == b'/').unwrap_or(0));
+                    continue;
+                }
+                (_, true) => {}
+                (_, false) => disk.push(b'/'),
             }
             names::push_disk(name, &mut disk)?;
         }
@@ -224,10 +227,13 @@ mod tests {
         assert_eq!(disk("a\\b c\\d").unwrap(), b"a/b c/d");
         assert_eq!(disk("a\\").unwrap(), b"a");
         assert_eq!(disk("x\u{F022}y\\z").unwrap(), b"x:y/z");
-        for out in ["..", "..\\a", "..\\..\\.."] {
+        assert_eq!(disk("a\\..\\b").unwrap(), b"b");
+        assert_eq!(disk("a\\b\\..").unwrap(), b"a");
+        assert_eq!(disk("a\\..").unwrap(), b"");
+        for out in ["..", "..\\a", "..\\..\\..", "a\\..\\..\\b"] {
             assert_eq!(SmbPath::parse(out), Err(NtStatus::OBJECT_PATH_SYNTAX_BAD), "{out:?}");
         }
-        for bad in ["\\", "\\a", "a\\\\b", "a\\..\\b", ".", "a\\.", "a/b", "a\\*", "a:b\\c", "a\\:s"] {
+        for bad in ["\\", "\\a", "a\\\\b", ".", "a\\.", "a/b", "a\\*", "a:b\\c", "a\\:s"] {
             assert_eq!(disk(bad), Err(NtStatus::OBJECT_NAME_INVALID), "{bad}");
         }
     }

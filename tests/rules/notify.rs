@@ -280,6 +280,10 @@ impl World {
                 };
                 self.report(&path, "", name, old);
                 self.report(&to, "", name, new);
+                if !change.directory {
+                    let filter = Filter::ATTRIBUTES | Filter::CREATION;
+                    self.report_unless(&to, "", filter, name, NotifyAction::MODIFIED);
+                }
             }
             Kind::Modified(facets) => {
                 let mut filter = Filter::empty();
@@ -334,6 +338,17 @@ impl World {
     }
 
     fn report(&mut self, path: &str, suffix: &str, filter: Filter, action: NotifyAction) {
+        self.report_unless(path, suffix, filter, Filter::empty(), action);
+    }
+
+    fn report_unless(
+        &mut self,
+        path: &str,
+        suffix: &str,
+        filter: Filter,
+        unless: Filter,
+        action: NotifyAction,
+    ) {
         for o in self.opens.iter_mut().filter(|o| !o.gone) {
             let Some(watch) = &mut o.watch else { continue };
             let relative = if o.path.is_empty() {
@@ -344,7 +359,8 @@ impl World {
                     None => continue,
                 }
             };
-            if !watch.filter.intersects(filter) || relative.contains('/') && !watch.recursive || watch.lost {
+            let interested = watch.filter.intersects(filter) && !watch.filter.intersects(unless);
+            if !interested || relative.contains('/') && !watch.recursive || watch.lost {
                 continue;
             }
             let event = NotifyEvent { action, name: relative.replace('/', "\\") + suffix };

@@ -12,6 +12,9 @@ pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<(), NtStatus> 
     let (times, mut facets) = times(info)?;
     let attributes = attributes(info.file_attributes, subject.file.directory)?;
     if !attributes.is_empty() {
+        // Whether it is sparse is not for this to say (MS-FSA 2.1.5.15.2), but for FSCTL_SET_SPARSE.
+        let sparse = FileAttributes::SPARSE_FILE;
+        let attributes = (attributes - sparse) | (subject.stat()?.attributes & sparse);
         subject.export.set_attributes(&subject.file.object, attributes)?;
         facets |= Facets::ATTRIBUTES;
     }

@@ -11,6 +11,17 @@ fn both_names_of_a_rename_come_in_one_answer() {
 }
 
 #[test]
+fn who_watches_attributes_only_hears_of_a_renamed_file_as_modified() {
+    let mut tree = Tree::new();
+    opened(&mut tree, dir(1, 7, "d"));
+    let ask = NotifyAsk { filter: Filter::ATTRIBUTES, ..everything(1, 10) };
+    assert_eq!(tree.notify(&ask, NOW), Notifying::Waiting);
+    assert_eq!(tell(&mut tree, Change::renamed("d/a".into(), "d/b".into(), true, None)), []);
+    let effects = tell(&mut tree, Change::renamed("d/x".into(), "d/y".into(), false, None));
+    assert_eq!(effects, [events(10, &[(NotifyAction::MODIFIED, "y")])]);
+}
+
+#[test]
 fn a_move_between_directories_is_a_removal_and_an_addition() {
     let mut tree = Tree::new();
     opened(&mut tree, dir(1, 7, ""));
