@@ -111,13 +111,26 @@ impl Chain {
     /// On the reactor, as far as it goes there. Some: the answer is complete.
     pub fn run(mut self, mut bytes: Bytes<'_>) -> Option<Ready> {
         while let Some(element) = self.element(bytes.get()) {
-            match self.step(bytes.get(), &element, None, None) {
+            let waits = dispatch::of(element.header.command).place == Place::Waits;
+            let flight = waits.then(|| self.flight(&element.header));
+            flight.iter().for_each(|flight| self.conn.flights.add(flight));
+            let step = self.step(bytes.get(), &element, flight.as_ref(), None);
+            if let (Some(flight), false) = (&flight, matches!(step, Step::Parked(_))) {
+                self.conn.flights.remove(flight);
+            }
+            match step {
                 Step::Done => self.advance(&element),
                 Step::Move(workers, checked) => {
                     self.hand_over(workers, bytes.into_owned(), element, Some(checked));
                     return None;
                 }
-                Step::Parked(_) | Step::Fatal => return None,
+                Step::Parked(checked) => {
+                    if let Some(flight) = &flight {
+                        self.park(bytes.into_owned(), element, checked, flight);
+                    }
+                    return None;
+                }
+                Step::Fatal => return None,
             }
         }
         self.ready()
@@ -319,7 +332,7 @@ impl Chain {
         }
         let acts_as = match row.place {
             Place::Export => checked.tree.as_ref().map(|t| cmd::creds(&t.identity)),
-            Place::Reactor | Place::Logon => None,
+            Place::Reactor | Place::Waits | Place::Logon => None,
         };
         let guard = match &acts_as {
             Some(creds) => crate::sys::creds::assume(creds),
@@ -342,7 +355,7 @@ impl Chain {
     /// What can be done without blocking; otherwise where it has to go.
     fn on_reactor(&mut self, row: &Row, header: &Header, message: &[u8], mut checked: Checked) -> Step {
         let workers = match row.place {
-            Place::Reactor => None,
+            Place::Reactor | Place::Waits => None,
             Place::Logon => Some(self.gate.logons.clone()),
             Place::Export => {
                 checked.tree.as_ref().and_then(|t| t.share.disk()).map(|disk| disk.area.workers.clone())

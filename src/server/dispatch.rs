@@ -20,6 +20,8 @@ pub enum Needs {
 pub enum Place {
     /// On the reactor: never blocks.
     Reactor,
+    /// The same, and it may wait for something to happen. A CLOSE that comes right after it does not overtake it.
+    Waits,
     /// On the logon workers: account look-ups.
     Logon,
     /// On the workers of the tree's export; on the reactor if the tree has none (IPC$).
@@ -79,7 +81,7 @@ static TABLE: [Row; 19] = [
     Row { when_expired: true, ..row(Command::CANCEL, Needs::Nothing, Place::Reactor, cmd::echo::handle) },
     row(Command::ECHO, Needs::Nothing, Place::Reactor, cmd::echo::handle),
     row(Command::QUERY_DIRECTORY, Needs::Tree, Place::Export, cmd::query_directory::handle),
-    row(Command::CHANGE_NOTIFY, Needs::Tree, Place::Export, cmd::change_notify::handle),
+    row(Command::CHANGE_NOTIFY, Needs::Tree, Place::Waits, cmd::change_notify::handle),
     Row {
         inline: Some(cmd::info::try_query_inline),
         ..row(Command::QUERY_INFO, Needs::Tree, Place::Export, cmd::info::query)
