@@ -12,6 +12,7 @@
 mod check;
 mod contexts;
 mod pipe;
+mod stopped;
 mod stream;
 
 use super::wait::Wait;
@@ -97,7 +98,8 @@ impl Create<'_, '_, '_> {
         let reparse = self.request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
         let last = if reparse { Last::Keep } else { Last::Follow };
         for _ in 0..RACES {
-            match self.export.lookup(self.path, last)? {
+            let lookup = self.export.lookup(self.path, last);
+            match lookup.map_err(|status| stopped::or_stopped(self.export, self.path, status))? {
                 Lookup::Found(found) => match self.path.stream() {
                     None => return self.existing(found),
                     Some(stream) => match self.existing_stream(found, &stream.name) {

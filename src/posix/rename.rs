@@ -17,6 +17,8 @@ struct Place {
     fd: OwnedFd,
     key: NodeKey,
     path: RelPath,
+    /// The name is that of a symlink that leads to the object.
+    link: bool,
 }
 
 impl Export {
@@ -157,7 +159,8 @@ impl Export {
         }
         let place = self.place_of(&root, object, path)?;
         let name = place.path.name();
-        let flags = if object.kind == Kind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let directory = object.kind == Kind::Directory && !place.link;
+        let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         let dir = place.fd.as_fd();
         root.indexes
             .change(&[(dir, place.key, &[Edit::Removed(name)])], || rustix::fs::unlinkat(dir, name, flags))
@@ -166,7 +169,7 @@ impl Export {
                 Errno::EXIST => NtStatus::DIRECTORY_NOT_EMPTY,
                 other => of_errno(other),
             })?;
-        if object.kind == Kind::Directory {
+        if directory {
             root.indexes.forget(object.key);
         }
         if !root.facts.xattrs && sys::file::stat_fd(&object.fd).is_ok_and(|stx| stx.stx_nlink == 0) {
@@ -205,7 +208,8 @@ impl Export {
         let fd = self.open_dir(root, &parent).map_err(of_path_errno)?;
         let key = stat::key(&sys::file::stat_fd(&fd).map_err(of_errno)?);
         let stx = sys::file::stat_at(&fd, path.name()).map_err(of_errno)?;
-        if stat::key(&stx) != object.key {
+        let link = stat::key(&stx) != object.key;
+        if link {
             // Opened through a symlink, the object's name is the link.
             let through = stat::kind(&stx) == Kind::Symlink
                 && self
@@ -216,7 +220,7 @@ impl Export {
                 return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
             }
         }
-        Ok(Place { fd, key, path: path.clone() })
+        Ok(Place { fd, key, path: path.clone(), link })
     }
 
     /// A file lost a name through a replacement; `stx` is from before.

@@ -13,6 +13,7 @@ mod logon;
 mod negotiate;
 mod sealing;
 mod signing;
+mod symlinks;
 mod transfer;
 mod validate;
 

@@ -7,6 +7,8 @@ mod pipe;
 mod ranges;
 mod reparse;
 
+pub use reparse::symlink as link_of;
+
 use super::{Ctx, Fail, Handled, MAX_IO, Reply, file_of, max_io};
 use crate::fsa::change::{Change, Facets, apply};
 use crate::session::{FileOpen, Open};

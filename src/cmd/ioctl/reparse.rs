@@ -32,7 +32,7 @@ pub fn delete(target: &Target<'_, '_>) -> Done {
 }
 
 /// A link's text as a Windows link.
-fn symlink(text: &[u8]) -> Reparse<'static> {
+pub fn symlink(text: &[u8]) -> Reparse<'static> {
     let relative = !text.starts_with(b"/");
     let steps: Vec<_> = text.split(|b| *b == b'/').map(step).collect();
     let name = steps.join("\\");

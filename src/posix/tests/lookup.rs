@@ -156,11 +156,14 @@ fn the_policy_outside() {
 fn removing_what_was_opened_through_a_symlink_removes_the_link() {
     let s = Share::new();
     s.write("real", "x");
-    symlink("real", s.at("link")).unwrap();
-    let found = s.found("link");
-    s.export.remove(&found.object, &found.path).unwrap();
-    assert!(s.at("real").exists());
-    assert!(s.at("link").symlink_metadata().is_err());
+    s.mkdir("dir/inner");
+    for target in ["real", "dir"] {
+        symlink(target, s.at("link")).unwrap();
+        let found = s.found("link");
+        s.export.remove(&found.object, &found.path).unwrap();
+        assert!(s.at(target).exists());
+        assert!(s.at("link").symlink_metadata().is_err());
+    }
 }
 
 #[test]
