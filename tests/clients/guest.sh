@@ -12,6 +12,10 @@ mkdir -p /tmp/ref && tar -xf /tmp/tree.tar -C /tmp/ref
 
 drop() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 step() { "$@" >/tmp/step 2>&1 || { echo "$1: $(tail -n 2 /tmp/step | tr '\n' ' ')"; return 1; }; }
+as_asked() { # OPTIONS: dialect and sealing are what the mount has
+    local o
+    for o in ${1//,/ }; do grep ' /mnt cifs ' /proc/mounts | grep -q "[ ,]$o[, ]" || { echo "no $o"; return 1; }; done
+}
 untar() { tar -xf /tmp/tree.tar -C "$d"; }
 find_all() { (cd "$d" && find . | sort) | diff /tmp/names - ; }
 checksums() { (cd "$d" && sha256sum --quiet -c /tmp/sums); }
@@ -35,7 +39,7 @@ remove() { rm -rf "$d" && [ ! -e "$d" ]; }
 work() {
     d=/mnt/tree
     mkdir -p /mnt && step mount -t cifs "//$SERVER/$SHARE" /mnt -o "credentials=$CREDS,port=$PORT,$1" || return
-    step mkdir "$d" && step untar && drop && step find_all && step checksums && step attributes && step mapped &&
+    step as_asked "$1" && step mkdir "$d" && step untar && drop && step find_all && step checksums && step attributes && step mapped &&
         step fio_buffered && step fio_direct && step fio_small && step remove
     local bad=$?
     [ -z "$(ls -A /mnt)" ] || { echo "left behind: $(ls -A /mnt | head -3)"; bad=1; }
