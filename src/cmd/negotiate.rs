@@ -58,6 +58,9 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::LARGE_MTU, dialect >= Dialect::SMB2_10);
+    // A lease may always be answered with none. Without this bit Linux asks for oplocks and, in SMB 3, goes on caching
+    // when one is broken (it compares the epoch of leases, which oplocks do not have): it reads stale data.
+    capabilities.set(Capabilities::LEASING, dialect >= Dialect::SMB2_10);
     capabilities.set(Capabilities::ENCRYPTION, cipher.is_some() && dialect < Dialect::SMB3_11);
 
     let mut salt = [0; 32];

@@ -18,6 +18,8 @@ fn every_dialect_alone_is_taken_and_works() {
         assert_eq!(c.negotiated.dialect, dialect);
         let large = c.negotiated.capabilities.contains(Capabilities::LARGE_MTU);
         assert_eq!(large, dialect != Dialect::SMB2_02, "{dialect:?}");
+        // Leases are not granted, but must be asked for instead of oplocks.
+        assert_eq!(c.negotiated.capabilities.contains(Capabilities::LEASING), large, "{dialect:?}");
         let expected = if large { 8 << 20 } else { 65536 };
         assert_eq!(
             [c.negotiated.max_read_size, c.negotiated.max_write_size, c.negotiated.max_transact_size],
