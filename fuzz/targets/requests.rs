@@ -33,7 +33,13 @@ fuzz_target!(|message: &[u8]| {
         Command::CLOSE => round!(message, close::CloseRequest),
         Command::FLUSH => round!(message, flush::FlushRequest),
         Command::READ => round!(message, read::ReadRequest<'_>),
-        Command::WRITE => round!(message, write::WriteRequest<'_>),
+        Command::WRITE => {
+            let decoded = write::WriteRequest::decode(&mut Reader::at(message, LEN));
+            // What is encoded has the channel info before the data, which may not stand as far behind as that can be.
+            if decoded.is_ok_and(|write| write.write_channel_info.len() <= 128) {
+                round!(message, write::WriteRequest<'_>);
+            }
+        }
         Command::LOCK => round!(message, lock::LockRequest),
         Command::IOCTL => round!(message, ioctl::IoctlRequest<'_>),
         Command::CANCEL => round!(message, cancel::CancelRequest),
