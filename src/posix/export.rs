@@ -184,7 +184,10 @@ impl Export {
         if fresh.is_mount_root != root.is_mount_root || fresh.facts.fs_type != root.facts.fs_type {
             return Err(NtStatus::DEVICE_DOES_NOT_EXIST);
         }
-        log::info!("{}: its file system was mounted again", self.path.display());
+        log::info!(
+            "{}: another directory or mount stands there, and is served from now on",
+            self.path.display()
+        );
         *self.root.write() = Arc::new(fresh);
         Ok(())
     }

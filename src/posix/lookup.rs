@@ -98,15 +98,21 @@ impl Export {
     /// symlink that leads nowhere; `ACCESS_DENIED` for one that the share's policy does not follow.
     pub fn lookup(&self, path: &SmbPath, last: Last) -> Result<Lookup> {
         self.check_now_and_then()?;
-        let root = self.root();
         let flags = match last {
             Last::Follow => OFlags::empty(),
             Last::Keep => OFlags::NOFOLLOW,
         };
         let wanted = path.as_rel();
         for _ in 0..TRIES {
+            let root = self.root();
             match self.open_beneath(&root, wanted.as_bytes(), flags) {
-                Ok(fd) => return self.found(fd, wanted.clone()).map(Lookup::Found),
+                Ok(fd) => {
+                    let found = self.found(fd, wanted.clone())?;
+                    if path.is_root() && found.stat.nlink == 0 && self.replaced(&root)? {
+                        continue;
+                    }
+                    return Ok(Lookup::Found(found));
+                }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(of_path_errno(errno)),
             }
@@ -132,7 +138,7 @@ impl Export {
         let name = if path.is_root() { b"." } else { path.as_rel().as_bytes() };
         let resolve = super::export::resolve_flags(self.policy().symlinks);
         let fd = sys::file::open_cached(root.fd(), name, flags, resolve).ok()?;
-        self.found(fd, path.as_rel().clone()).ok()
+        self.found(fd, path.as_rel().clone()).ok().filter(|found| !path.is_root() || found.stat.nlink > 0)
     }
 
     /// Opens by on-disk path, exact case, last component not followed.
@@ -169,6 +175,13 @@ impl Export {
         self.open_beneath(root, path.as_bytes(), OFlags::DIRECTORY)
     }
 
+    /// A removed root looks like an empty directory; it is not to be taken for one until the next check. False: it
+    /// stands where it stood (some FUSE file systems count no links), true: another does.
+    fn replaced(&self, root: &Root) -> Result<bool> {
+        self.check()?;
+        Ok(self.root_key() != root.key)
+    }
+
     fn found(&self, fd: OwnedFd, path: RelPath) -> Result<Found> {
         let (object, stat) = self.object_of(fd)?;
         Ok(Found { object, stat, path })
@@ -185,6 +198,9 @@ impl Export {
         let Some((mut dir, mut at)) = self.longest_dir(root, &parts[..last])? else { return Ok(None) };
         loop {
             let name = parts[at];
+            if dir.seen.stx_nlink == 0 && dir.path.is_root() && self.replaced(root)? {
+                return Ok(None);
+            }
             let step = self.step(root, &dir, name, false)?;
             let (disk, next) = match step {
                 Step::Is(disk) => {

@@ -45,6 +45,34 @@ fn a_vanished_mount_is_an_error_and_may_come_back() {
 }
 
 #[test]
+fn a_removed_directory_is_an_error_at_once_and_may_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().join("share");
+    std::fs::create_dir(&top).unwrap();
+    let export = Export::open(&top, Policy::default()).unwrap();
+    for _ in 0..2 {
+        export.check().unwrap();
+        std::fs::remove_dir_all(&top).unwrap();
+        for path in ["f", "d\\f"] {
+            let looked = export.lookup(&SmbPath::parse(path).unwrap(), Last::Follow);
+            assert_eq!(err(looked), NtStatus::DEVICE_DOES_NOT_EXIST);
+        }
+        export.check().unwrap_err();
+        std::fs::create_dir_all(top.join("sub")).unwrap();
+        export.check().unwrap();
+        // And it goes and comes between two checks.
+        std::fs::remove_dir_all(&top).unwrap();
+        std::fs::create_dir(&top).unwrap();
+        std::fs::write(top.join("f"), "1").unwrap();
+        let root = export.lookup(&SmbPath::root(), Last::Follow);
+        let Ok(Lookup::Found(found)) = root else { panic!() };
+        assert_eq!(found.stat.key, export.root_key());
+        let f = export.lookup(&SmbPath::parse("f").unwrap(), Last::Follow);
+        assert!(matches!(f, Ok(Lookup::Found(_))));
+    }
+}
+
+#[test]
 fn a_dead_fuse_mount_is_an_error() {
     use std::os::fd::AsRawFd;
     let dir = tempfile::tempdir().unwrap();
