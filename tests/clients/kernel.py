@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The Linux kernel's client (cifs.ko, in a virtual machine) against the server.
 
-    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu]
+    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user] [ARGS]
 
-One machine is booted; guest.sh mounts in it with every set of options below, one after the other.
+Two machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
+mount what users do all day (ARGS: the mount's options, then the cases).
 """
 
 import argparse
@@ -18,31 +19,51 @@ from servers import KINDS, SHARED
 MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,seal"]
 
 
+class Machine:
+    """One run of a script in the machine. Its lines `CASE ok ...` and `CASE FAIL ...` count."""
+
+    def __init__(self, o, script, args):
+        self.problems = []
+        with KINDS[o.server]({"share": {}}, signing="required") as server:
+            host = os.path.join(HERE, "host.sh")
+            vm = subprocess.run(
+                [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", o.backend, "--port", str(server.port),
+                 "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "900",
+                 "--hook", f"{host} {server.path('share')}", "--", os.path.join(HERE, script), *args],
+                stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
+            lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
+            print("\n".join(lines), flush=True)
+            self.passed = sum(line.startswith("ok") for line in lines)
+            self.failed = len(lines) - self.passed
+            self.problems += server.panics()
+            # A script that did not come to its end says so by the machine's status, or by having said nothing.
+            if vm.returncode > 1 or vm.returncode != (self.failed > 0) or not lines:
+                self.problems.append(f"{script}: the machine ended with {vm.returncode}")
+            left = os.listdir(server.path("share"))
+            if left:
+                self.problems.append(f"left on the server's disk: {left[:5]}")
+            if self.failed or self.problems:
+                print("\n".join(self.problems), vm.stdout[-3000:], server.tail(), sep="\n", flush=True)
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--server", choices=KINDS, default="smbgate")
     # User Mode Linux starts in seconds and needs no KVM, but root for its network.
     options.add_argument("--backend", choices=["uml", "qemu"], default="uml" if os.geteuid() == 0 else "qemu")
-    options.add_argument("mounts", nargs="*", default=MOUNTS, metavar="MOUNT-OPTIONS")
+    options.add_argument("--only", choices=["options", "user"])
+    options.add_argument("args", nargs="*", metavar="ARGS")
     o = options.parse_args()
-    with KINDS[o.server]({"share": {}}, signing="required") as server:
-        vm = subprocess.run(
-            [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", o.backend, "--port", str(server.port),
-             "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "900",
-             "--", os.path.join(HERE, "guest.sh"), *o.mounts],
-            stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
-        lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
-        print("\n".join(lines))
-        passed = sum(line.startswith("ok") for line in lines)
-        problems = server.panics() + ([f"the machine ended with {vm.returncode}"] if vm.returncode > 1 else [])
-        left = os.listdir(server.path("share"))
-        if left:
-            problems.append(f"left on the server's disk: {left[:5]}")
-        if passed < len(o.mounts) or problems:
-            print("\n".join(problems), vm.stdout[-3000:], server.tail(), sep="\n")
-        # A case that the machine never came to counts as failed.
-        print(f"{passed} passed, {len(o.mounts) - passed + len(problems)} failed")
-        sys.exit(passed < len(o.mounts) or bool(problems))
+    runs = []
+    if o.only != "user":
+        runs.append(Machine(o, "guest.sh", o.args or MOUNTS))
+        # A set of options that the machine never came to counts as failed.
+        runs[0].failed = len(o.args or MOUNTS) - runs[0].passed
+    if o.only != "options" and (o.only or not o.args):
+        runs.append(Machine(o, "user.sh", o.args or ["vers=3.1.1"]))
+    failed = sum(run.failed + len(run.problems) for run in runs)
+    print(f"{sum(run.passed for run in runs)} passed, {failed} failed")
+    sys.exit(failed > 0)
 
 
 main()

@@ -194,4 +194,5 @@ def main():
     cases.close()
 
 
-main()
+if __name__ == "__main__":
+    main()
