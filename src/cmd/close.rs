@@ -2,7 +2,7 @@
 
 use super::{Ctx, Gate, Handled, Reply};
 use crate::fsa::{Deletion, Effect};
-use crate::session::{Disk, Open, OpenKind, Session, workers};
+use crate::session::{Disk, Open, OpenKind, Session};
 use crate::types::NtStatus;
 use crate::wire::close::{CloseFlags, CloseRequest, CloseResponse};
 use crate::wire::codec::Reader;
@@ -21,10 +21,14 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let open = ctx.open(request.file_id).ok()?;
     let quick = open.file().is_some_and(|file| file.object.is_quick());
     let area = &open.share().disk()?.area;
-    if !quick
-        || area.rules.lock().is_delete_pending(open.open_id())
-        || area.rules.lock().deletes_on_close(open.open_id())
-    {
+    if !quick {
+        return None;
+    }
+    let deletes = {
+        let rules = area.rules.lock();
+        rules.is_delete_pending(open.open_id()) || rules.deletes_on_close(open.open_id())
+    };
+    if deletes {
         return None;
     }
     Some(run(ctx, &request, &open, reply))
@@ -66,35 +70,38 @@ pub fn close(gate: &Arc<Gate>, session: &Session, open: &Arc<Open>) {
         return;
     }
     let Some(disk) = open.share().disk() else { return };
-    if workers::on_worker() || disk.area.rules.lock().deletes_on_close(open.open_id()) {
-        let (gate, held) = (Arc::clone(gate), Arc::clone(open));
-        let work = move || {
-            let open = held;
-            let Some(disk) = open.share().disk() else { return };
-            match crate::sys::creds::assume(&super::creds(&open.tree.identity)) {
-                Ok(_guard) => super::effects::carry_out(&gate, end(disk, &open)),
-                Err(e) => log::error!("share {}: cannot act as its user: {e}", open.share().name),
-            }
-        };
-        if workers::on_worker() {
-            work();
-        } else if disk.area.workers.submit(Box::new(work)).is_err() {
-            log::error!("share {}: overloaded; a delete on close was not carried out", open.share().name);
-        }
+    let here = disk.area.workers.is_here();
+    if here || disk.area.rules.lock().deletes_on_close(open.open_id()) {
+        on_worker(gate, open, end);
         return;
     }
     let closed = disk.area.rules.lock().close(open.open_id(), false, disk.area.now());
     super::effects::carry_out(gate, closed.effects);
     if let Some(deletion) = closed.deletion {
-        let (gate, open) = (Arc::clone(gate), Arc::clone(open));
-        let area = Arc::clone(&disk.area);
-        let _ = area.workers.submit(Box::new(move || {
-            if let Some(disk) = open.share().disk()
-                && let Ok(_guard) = crate::sys::creds::assume(&super::creds(&open.tree.identity))
-            {
-                super::effects::carry_out(&gate, delete(disk, &open, deletion));
-            }
-        }));
+        on_worker(gate, open, |disk, open| delete(disk, open, deletion));
+    }
+}
+
+/// Does what touches the disk as the open's user, on one of the export's workers; at once if this is one.
+fn on_worker(
+    gate: &Arc<Gate>,
+    open: &Arc<Open>,
+    work: impl FnOnce(&Disk, &Open) -> Vec<Effect> + Send + 'static,
+) {
+    let Some(disk) = open.share().disk() else { return };
+    let workers = disk.area.workers.clone();
+    let (gate, held) = (Arc::clone(gate), Arc::clone(open));
+    let job = move || {
+        let Some(disk) = held.share().disk() else { return };
+        match crate::sys::creds::assume(&super::creds(&held.tree.identity)) {
+            Ok(_guard) => super::effects::carry_out(&gate, work(disk, &held)),
+            Err(e) => log::error!("share {}: cannot act as its user: {e}", held.share().name),
+        }
+    };
+    if workers.is_here() {
+        job();
+    } else if workers.submit(Box::new(job)).is_err() {
+        log::error!("share {}: overloaded; a delete on close was not carried out", open.share().name);
     }
 }
 

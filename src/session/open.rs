@@ -2,7 +2,6 @@
 
 use super::share::{Area, Share};
 use super::tree::TreeConnect;
-use super::workers;
 use crate::fsa::expression::Expression;
 use crate::posix;
 use crate::types::{AccessMask, CreateOptions, FileId, NodeKey, OpenId, OplockLevel, SessionId};
@@ -131,7 +130,7 @@ impl std::ops::Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let object = self.object.take();
-        if !self.quick && !workers::on_worker() {
+        if !self.quick && !self.area.workers.is_here() {
             // A full queue gives the job back, and with it the descriptor: better to block than to leak it.
             let _ = self.area.workers.submit(Box::new(move || drop(object)));
         }

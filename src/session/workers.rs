@@ -167,6 +167,11 @@ impl Workers {
         }
     }
 
+    /// This thread is one of the pool's: it may block on what the pool is for, and on nothing else.
+    pub fn is_here(&self) -> bool {
+        std::ptr::eq(WORKS_FOR.get(), Arc::as_ptr(&self.0))
+    }
+
     pub fn load(&self) -> Load {
         let queue = self.0.queue.lock();
         Load {
@@ -178,17 +183,13 @@ impl Workers {
 }
 
 thread_local! {
-    static ON_WORKER: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// This thread may block.
-pub fn on_worker() -> bool {
-    ON_WORKER.get()
+    /// The pool this thread works for; null: none.
+    static WORKS_FOR: std::cell::Cell<*const Shared> = const { std::cell::Cell::new(std::ptr::null()) };
 }
 
 impl Shared {
     fn run(self: Arc<Shared>) {
-        ON_WORKER.set(true);
+        WORKS_FOR.set(Arc::as_ptr(&self));
         let mut queue = self.queue.lock();
         loop {
             if let Some(Waiting { strand, mut job, .. }) = queue.jobs.pop_front() {
@@ -297,6 +298,16 @@ mod tests {
             assert!(Instant::now() < end, "strands stay behind");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_thread_works_for_one_pool() {
+        let (own, other) = (pool(1, 10), pool(1, 10));
+        assert!(!own.is_here());
+        let (tx, rx) = mpsc::channel();
+        let (a, b) = (own.clone(), other.clone());
+        assert!(own.submit(Box::new(move || tx.send((a.is_here(), b.is_here())).unwrap())).is_ok());
+        assert_eq!(rx.recv().unwrap(), (true, false));
     }
 
     #[test]
