@@ -1,7 +1,7 @@
 //! CHANGE_NOTIFY (MS-SMB2 3.3.5.19), onto MS-FSA 2.1.5.11.
 
 use super::wait::Wait;
-use super::{Ctx, Fail, Handled, MAX_IO, Reply, effects, file_of, max_io};
+use super::{Ctx, Fail, Handled, Reply, effects, file_of};
 use crate::conn::flight::Answer;
 use crate::fsa::{Filter, NotifyAsk, Notifying};
 use crate::types::NtStatus;
@@ -11,10 +11,7 @@ use crate::wire::codec::Reader;
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = ChangeNotifyRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
-    if request.output_buffer_length > ctx.conn.negotiated.get().map_or(MAX_IO, max_io) {
-        return Err(NtStatus::INVALID_PARAMETER.into());
-    }
-    ctx.check_charge(request.output_buffer_length as usize)?;
+    ctx.check_payload(request.output_buffer_length as usize)?;
     file_of(&open)?;
     if ctx.header.next_command != 0 {
         // What follows in the compound would wait for something to happen, perhaps forever: refused as Windows does.

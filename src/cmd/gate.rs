@@ -9,7 +9,6 @@ use crate::session::{ActsAs, Area, Disk, Opens, Sessions, Share, ShareKind, Work
 use crate::types::{ConnId, FileTime, Guid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
@@ -38,7 +37,7 @@ pub struct Gate {
     /// Account look-ups and authentication.
     pub logons: Workers,
     pub throttle: Mutex<Throttle>,
-    areas: Mutex<HashMap<PathBuf, Weak<Area>>>,
+    areas: Mutex<Vec<Weak<Area>>>,
     /// Where DOS attributes live when a file system has no xattrs.
     side: Arc<dyn posix::SideStore>,
     umask: u32,
@@ -137,19 +136,15 @@ impl Gate {
             umask: self.umask,
             side: Arc::clone(&self.side),
         };
-        let fresh = || {
-            Arc::new(Area::new(share.path.clone(), policy.clone(), &share.name, Arc::clone(&self.watchdog)))
-        };
         let mut areas = self.areas.lock();
-        areas.retain(|_, area| area.strong_count() > 0);
-        if let Some(area) = areas.get(&share.path).and_then(Weak::upgrade) {
-            if area.same_policy(&policy) {
-                return area;
-            }
-            return fresh();
+        areas.retain(|area| area.strong_count() > 0);
+        let same = |area: &Arc<Area>| area.path() == share.path && area.same_policy(&policy);
+        if let Some(area) = areas.iter().filter_map(Weak::upgrade).find(same) {
+            return area;
         }
-        let area = fresh();
-        areas.insert(share.path.clone(), Arc::downgrade(&area));
+        let watchdog = Arc::clone(&self.watchdog);
+        let area = Arc::new(Area::new(share.path.clone(), policy, &share.name, watchdog));
+        areas.push(Arc::downgrade(&area));
         area
     }
 
@@ -206,12 +201,7 @@ impl Gate {
 impl Gate {
     fn pools(&self) -> Vec<Workers> {
         let mut out = vec![self.logons.clone()];
-        let live = self.live();
-        for share in live.shares.values() {
-            out.extend(share.disk().map(|disk| disk.area.workers.clone()));
-        }
-        // Of shares that a reload has taken away, too.
-        out.extend(self.areas.lock().values().filter_map(Weak::upgrade).map(|area| area.workers.clone()));
+        out.extend(self.areas.lock().iter().filter_map(Weak::upgrade).map(|area| area.workers.clone()));
         out
     }
 

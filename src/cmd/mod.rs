@@ -51,8 +51,6 @@ pub enum Fail {
     Pending,
     /// The connection is closed, and why.
     Fatal(&'static str),
-    /// It is answered by nothing at all (CANCEL).
-    Silent,
 }
 
 impl From<NtStatus> for Fail {
@@ -139,8 +137,16 @@ impl Ctx<'_> {
         Ok(open)
     }
 
+    /// What one request sends or wants back is within MaxTransactSize, MaxReadSize or MaxWriteSize, and paid for.
+    pub fn check_payload(&self, payload: usize) -> Result<(), NtStatus> {
+        if payload > self.conn.negotiated.get().map_or(MAX_IO, max_io) as usize {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        self.check_charge(payload)
+    }
+
     /// MS-SMB2 3.3.5.2.5: the CreditCharge covers what is sent or answered, 64 KiB a credit.
-    pub fn check_charge(&self, payload: usize) -> Result<(), NtStatus> {
+    fn check_charge(&self, payload: usize) -> Result<(), NtStatus> {
         let Some(negotiated) = self.conn.negotiated.get() else { return Ok(()) };
         if !negotiated.server_capabilities.contains(crate::wire::negotiate::Capabilities::LARGE_MTU) {
             return Ok(());
@@ -163,7 +169,7 @@ pub const MAX_IO: u32 = 8 << 20;
 pub const MAX_IO_SMALL: u32 = 64 << 10;
 
 /// What this connection may ask for in one request.
-pub fn max_io(negotiated: &Negotiated) -> u32 {
+fn max_io(negotiated: &Negotiated) -> u32 {
     if negotiated.server_capabilities.contains(crate::wire::negotiate::Capabilities::LARGE_MTU) {
         MAX_IO
     } else {

@@ -1,7 +1,7 @@
 //! QUERY_DIRECTORY (MS-SMB2 3.3.5.18), onto MS-FSA 2.1.5.6. Entries are written straight into the answer.
 
 use super::info::{file_id, reparse_tag};
-use super::{Ctx, Handled, MAX_IO, Reply, max_io};
+use super::{Ctx, Handled, Reply};
 use crate::fsa::expression::{Expression, has_wildcard};
 use crate::posix::{DirScan, Entry, Export, Kind, Last, Lookup, Object, SmbPath, Stat, name_to_smb};
 use crate::session::Listing;
@@ -21,10 +21,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         return Err(NtStatus::INVALID_PARAMETER.into());
     };
     let max = request.output_buffer_length as usize;
-    if max > ctx.conn.negotiated.get().map_or(MAX_IO, max_io) as usize {
-        return Err(NtStatus::INVALID_PARAMETER.into());
-    }
-    ctx.check_charge(max)?;
+    ctx.check_payload(max)?;
     let class = request.file_information_class;
     let least = dir_info::fixed_size(class).ok_or(NtStatus::INVALID_INFO_CLASS)?;
     if max < least {

@@ -1,6 +1,6 @@
 //! READ (MS-SMB2 3.3.5.12), onto MS-FSA 2.1.5.3. The data goes from the page cache straight into the answer.
 
-use super::{Ctx, Handled, MAX_IO, Reply, max_io};
+use super::{Ctx, Handled, Reply};
 use crate::session::{FileOpen, Open, OpenKind, PipeOpen};
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::codec::Reader;
@@ -40,11 +40,7 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
 
 fn check(ctx: &mut Ctx<'_>, request: &ReadRequest<'_>) -> Result<Arc<Open>, NtStatus> {
     let open = ctx.open(request.file_id)?;
-    let limit = ctx.conn.negotiated.get().map_or(MAX_IO, max_io);
-    if request.length > limit {
-        return Err(NtStatus::INVALID_PARAMETER);
-    }
-    ctx.check_charge(request.length as usize)?;
+    ctx.check_payload(request.length as usize)?;
     Ok(open)
 }
 

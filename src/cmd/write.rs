@@ -1,6 +1,6 @@
 //! WRITE (MS-SMB2 3.3.5.13), onto MS-FSA 2.1.5.4. The data goes from the request's buffer straight to the file.
 
-use super::{Ctx, Fail, Handled, MAX_IO, Reply, max_io};
+use super::{Ctx, Fail, Handled, Reply};
 use crate::fsa::change::{Change, Facets, StreamChange};
 use crate::posix;
 use crate::session::{FileOpen, Open, OpenKind};
@@ -12,10 +12,7 @@ use std::sync::atomic::Ordering;
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = WriteRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
-    if request.data.len() > ctx.conn.negotiated.get().map_or(MAX_IO, max_io) as usize {
-        return Err(NtStatus::INVALID_PARAMETER.into());
-    }
-    ctx.check_charge(request.data.len())?;
+    ctx.check_payload(request.data.len())?;
     let count = match &open.kind {
         OpenKind::Pipe(pipe) => {
             pipe.pipe.lock().write(request.data)?;

@@ -9,13 +9,12 @@
 //! A frame's length is checked against what this connection may send before memory is taken for it.
 
 use super::pool::PoolBuf;
+use crate::wire::frame;
 use std::io;
 use tokio::net::TcpStream;
 
 /// What small frames are read into. Also all that a connection holds before it has logged on.
 pub const SMALL: usize = 64 << 10;
-/// The framing before each message: a zero byte and 24 bits of length.
-pub const FRAME_HEADER: usize = 4;
 
 /// Why no further frame can be had.
 #[derive(Debug, thiserror::Error)]
@@ -103,20 +102,17 @@ impl FrameReader {
         }
         let Some(buf) = &self.buf else { return Ok(None) };
         let have = &buf[self.start..self.end];
-        let [zero, a, b, c, ..] = *have else { return Ok(None) };
-        if zero != 0 {
-            return Err(ReadError::NotAFrame(zero));
-        }
-        let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        let Some(framing) = have.first_chunk() else { return Ok(None) };
+        let len = frame::decode(*framing).map_err(|_| ReadError::NotAFrame(framing[0]))?;
         if len > limit {
             return Err(ReadError::TooLong { len, limit });
         }
-        let body = self.start + FRAME_HEADER;
-        if have.len() >= FRAME_HEADER + len {
+        let body = self.start + frame::LEN;
+        if have.len() >= frame::LEN + len {
             self.start = body + len;
             return Ok(self.buf.as_mut().map(|buf| Frame::Small(&mut buf[body..body + len])));
         }
-        if FRAME_HEADER + len > SMALL {
+        if frame::LEN + len > SMALL {
             let mut large = PoolBuf::take(len);
             let have = self.end - body;
             large[..have].copy_from_slice(&buf[body..self.end]);

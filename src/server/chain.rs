@@ -388,14 +388,11 @@ impl Chain {
     }
 }
 
-/// Writes through one open run one after the other. (FileId stands 16 bytes into the body of a WRITE; its
-/// volatile half is never zero.)
+/// Writes through one open run one after the other. (The volatile half of a FileId is never zero.)
 fn strand_of(header: &Header, message: &[u8]) -> Strand {
-    const VOLATILE: std::ops::Range<usize> = header::LEN + 24..header::LEN + 32;
-    match (header.command, message.get(VOLATILE)) {
-        (Command::WRITE, Some(id)) if id != [0xFF; 8] => {
-            Strand(id.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
-        }
+    let id = header.command.file_id_at().and_then(|at| Reader::at(message, at).file_id("FileId").ok());
+    match (header.command, id) {
+        (Command::WRITE, Some(id)) if id.volatile != FileId::RELATED.volatile => Strand(id.volatile),
         _ => Strand::default(),
     }
 }

@@ -6,14 +6,14 @@ use super::chain::Chain;
 use crate::cmd::reply::{Ready, Reply, Unsigned};
 use crate::cmd::{self, Fail, Gate};
 use crate::conn::Connection;
-use crate::conn::reader::{FRAME_HEADER, Frame, FrameReader, SMALL};
+use crate::conn::reader::{Frame, FrameReader, SMALL};
 use crate::conn::writer::Outgoing;
 use crate::crypto::Sender;
 use crate::session::Session;
 use crate::types::{Dialect, MessageId, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::compound;
-use crate::wire::frame::Kind;
+use crate::wire::frame::{self, Kind};
 use crate::wire::header::{Command, Header, HeaderFlags, TransformHeader};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::time::Duration;
 /// A client has this long to log on.
 const LOGON_TIME: Duration = Duration::from_secs(60);
 /// The longest message before logon: what fits the reader's small buffer.
-const LIMIT_BEFORE: usize = SMALL - FRAME_HEADER;
+const LIMIT_BEFORE: usize = SMALL - frame::LEN;
 /// The longest message after it: 8 MiB of data, and room for what stands around it.
 const LIMIT: usize = (8 << 20) + (128 << 10);
 /// An answer of this length is sent by itself.

@@ -9,7 +9,7 @@ mod security;
 mod size;
 mod volume;
 
-use super::{Ctx, Fail, Handled, MAX_IO, Reply, max_io};
+use super::{Ctx, Fail, Handled, Reply};
 use crate::fsa::change::{Change, Facets, StreamChange, apply};
 use crate::posix::{self, Stat};
 use crate::session::{Disk, FileOpen, Open, OpenKind};
@@ -29,12 +29,8 @@ const TAG_SYMLINK: u32 = 0xA000_000C;
 pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = QueryInfoRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
-    let limit = ctx.conn.negotiated.get().map_or(MAX_IO, max_io) as usize;
     let payload = request.input_buffer.len().max(request.output_buffer_length as usize);
-    if payload > limit {
-        return Err(NtStatus::INVALID_PARAMETER.into());
-    }
-    ctx.check_charge(payload)?;
+    ctx.check_payload(payload)?;
     let max = request.output_buffer_length as usize;
     match request.info_type {
         InfoType::FILE => {
@@ -76,10 +72,7 @@ pub fn try_query_inline(ctx: &mut Ctx<'_>, body: Reader<'_>, reply: &mut Reply) 
 pub fn set(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = SetInfoRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
-    if request.buffer.len() > ctx.conn.negotiated.get().map_or(MAX_IO, max_io) as usize {
-        return Err(NtStatus::INVALID_PARAMETER.into());
-    }
-    ctx.check_charge(request.buffer.len())?;
+    ctx.check_payload(request.buffer.len())?;
     match request.info_type {
         InfoType::FILE => {
             let class = FileInfoClass(request.file_info_class);

@@ -9,7 +9,7 @@ mod reparse;
 
 pub use reparse::symlink as link_of;
 
-use super::{Ctx, Fail, Handled, MAX_IO, Reply, file_of, max_io};
+use super::{Ctx, Fail, Handled, Reply, file_of};
 use crate::fsa::change::{Change, Facets, apply};
 use crate::session::{FileOpen, Open};
 use crate::types::{AccessMask, FileId, NtStatus};
@@ -41,14 +41,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     if !request.flags.contains(IoctlFlags::IS_FSCTL) {
         return Err(NtStatus::NOT_SUPPORTED.into());
     }
-    let limit = ctx.conn.negotiated.get().map_or(MAX_IO, max_io) as usize;
     let sizes =
         [request.input.len(), request.max_input_response as usize, request.max_output_response as usize];
     let largest = sizes.into_iter().max().unwrap_or_default();
-    if largest > limit {
-        return Err(NtStatus::INVALID_PARAMETER.into());
-    }
-    ctx.check_charge(largest)?;
+    ctx.check_payload(largest)?;
     let Output { status, data } = if takes_no_file(request.ctl_code) {
         without_file(ctx, &request)?
     } else {

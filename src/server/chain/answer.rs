@@ -81,10 +81,6 @@ impl Chain {
                 self.conn.end(why);
                 return Step::Fatal;
             }
-            Err(Fail::Silent) => {
-                self.reply.drop_begun();
-                return Step::Done;
-            }
             Err(Fail::Pending) => unreachable!("seen above"),
         };
         self.before.done(header, outcome.file, result.as_ref().err().map(|(status, _)| *status));
