@@ -1,6 +1,7 @@
 //! Large buffers that are used again: a fresh megabyte costs 256 page faults, a used one none.
 //!
-//! Buffers keep their length, so that they are initialised memory that can be read into.
+//! Buffers keep their length, so that they are initialised memory that can be read into. The one used last is
+//! used first, so what lies at the bottom of a shelf is what nobody needs: [`tidy`] gives it back.
 
 use parking_lot::Mutex;
 
@@ -9,8 +10,47 @@ const CLASSES: [usize; 4] = [64 << 10, 256 << 10, (1 << 20) + (64 << 10), (8 << 
 /// How many of each class are kept when nobody uses them.
 const KEPT: [usize; 4] = [64, 16, 32, 4];
 
-static POOL: [Mutex<Vec<Vec<u8>>>; 4] =
-    [Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new())];
+static POOL: [Mutex<Shelf>; 4] = [const { Mutex::new(Shelf::new()) }; 4];
+
+/// The buffers of one class that nobody uses at the moment.
+struct Shelf {
+    free: Vec<Vec<u8>>,
+    /// The fewest there have been since the last [`tidy`]: so many were not needed in all that time.
+    spare: usize,
+}
+
+impl Shelf {
+    const fn new() -> Shelf {
+        Shelf { free: Vec::new(), spare: 0 }
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let used = self.free.pop();
+        self.spare = self.spare.min(self.free.len());
+        used
+    }
+
+    fn put(&mut self, bytes: Vec<u8>, most: usize) {
+        if self.free.len() < most {
+            self.free.push(bytes);
+        }
+    }
+
+    /// Takes out what was spare.
+    fn tidy(&mut self) -> Vec<Vec<u8>> {
+        let spare: Vec<_> = self.free.drain(..self.spare).collect();
+        self.spare = self.free.len();
+        if self.free.is_empty() {
+            self.free = Vec::new();
+        }
+        spare
+    }
+}
+
+/// Frees the buffers that were not needed since the last call; how many bytes that were.
+pub fn tidy() -> usize {
+    POOL.iter().map(|shelf| shelf.lock().tidy().iter().map(Vec::len).sum::<usize>()).sum()
+}
 
 /// Bytes from the pool; they go back when dropped. Their content is whatever was there before.
 #[derive(Debug, Default)]
@@ -24,7 +64,7 @@ impl PoolBuf {
         let Some(class) = CLASSES.iter().position(|&c| len <= c) else {
             return PoolBuf { bytes: vec![0; len] };
         };
-        let used = POOL[class].lock().pop();
+        let used = POOL[class].lock().take();
         PoolBuf { bytes: used.unwrap_or_else(|| vec![0; CLASSES[class]]) }
     }
 
@@ -37,10 +77,7 @@ impl PoolBuf {
 impl Drop for PoolBuf {
     fn drop(&mut self) {
         if let Some(class) = CLASSES.iter().position(|&c| self.bytes.len() == c) {
-            let mut kept = POOL[class].lock();
-            if kept.len() < KEPT[class] {
-                kept.push(std::mem::take(&mut self.bytes));
-            }
+            POOL[class].lock().put(std::mem::take(&mut self.bytes), KEPT[class]);
         }
     }
 }
@@ -61,6 +98,21 @@ impl std::ops::DerefMut for PoolBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_needed_is_given_back_the_second_time() {
+        let mut shelf = Shelf::new();
+        (0..3).for_each(|_| shelf.put(vec![0; 8], 3));
+        shelf.put(vec![0; 8], 3);
+        assert_eq!(shelf.tidy().len(), 0);
+        // Two were in use at one time since.
+        let (a, b) = (shelf.take().unwrap(), shelf.take().unwrap());
+        shelf.put(a, 3);
+        shelf.put(b, 3);
+        assert_eq!(shelf.tidy().len(), 1);
+        assert_eq!(shelf.tidy().len(), 2);
+        assert!(shelf.take().is_none());
+    }
 
     #[test]
     fn a_buffer_is_at_least_as_long_as_asked() {

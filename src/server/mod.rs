@@ -27,6 +27,8 @@ use tokio::sync::Notify;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often that is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often memory that nobody needs any more is given back.
+const TIDY: Duration = Duration::from_secs(5);
 /// How long an orderly stop waits for requests under way.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -58,6 +60,7 @@ impl Server {
         })?);
         tokio::spawn(relieve(Arc::clone(&gate)));
         tokio::spawn(hurry(Arc::clone(&gate)));
+        tokio::spawn(tidy());
         Ok(Arc::new(Server { gate, listening: Mutex::default(), stopping: Notify::new() }))
     }
 
@@ -184,6 +187,18 @@ async fn hurry(gate: Arc<Gate>) {
         let now = Instant::now();
         for conn in gate.conns() {
             conn.flights.hurry(now, PATIENCE);
+        }
+    }
+}
+
+/// Gives back the memory of a busy time that is over.
+async fn tidy() {
+    let mut tick = tokio::time::interval(TIDY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if crate::conn::pool::tidy() > 0 {
+            let _ = tokio::task::spawn_blocking(crate::sys::process::give_memory_back).await;
         }
     }
 }
