@@ -123,7 +123,7 @@ impl Workers {
         let busy = queue.threads - queue.idle;
         // More busy threads than cores: they are stuck, whatever the quick jobs between them say.
         let patience = if queue.pace < QUICK && busy <= self.0.cores { busy * PATIENCE } else { 0 };
-        if queue.jobs.len() > patience {
+        if queue.jobs.len() + queue.behind > patience {
             self.put_to_work(queue);
         } else if queue.jobs.len() == 1 {
             drop(queue);
