@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -77,6 +78,9 @@ pub const BACKLOG_LIMIT: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub struct Writer {
     backlog: Mutex<Backlog>,
+    /// The backlog's bytes, for those who only want to know whether there is room: a thread that writes to the
+    /// socket keeps the lock all the while.
+    unsent: AtomicUsize,
     /// There is a backlog, or the connection is closed.
     wake: Notify,
     /// The backlog has shrunk.
@@ -100,6 +104,7 @@ impl Writer {
         if direct && backlog.drain(stream).is_err() {
             backlog.close();
         }
+        self.unsent.store(backlog.bytes, Ordering::Relaxed);
         if backlog.closed || !backlog.queue.is_empty() {
             self.wake.notify_one();
         }
@@ -120,15 +125,18 @@ impl Writer {
                 if backlog.closed {
                     return;
                 }
-                if backlog.drain(stream).is_err() {
+                let failed = backlog.drain(stream).is_err();
+                if failed {
                     backlog.close();
-                    drop(backlog);
-                    self.room.notify_waiters();
-                    return;
                 }
                 let done = backlog.queue.is_empty();
                 let small = backlog.bytes < BACKLOG_LIMIT;
+                self.unsent.store(backlog.bytes, Ordering::Relaxed);
                 drop(backlog);
+                if failed {
+                    self.room.notify_waiters();
+                    return;
+                }
                 if small {
                     self.room.notify_waiters();
                 }
@@ -141,7 +149,7 @@ impl Writer {
 
     /// Waits until the backlog is below its limit.
     pub async fn has_room(&self) {
-        loop {
+        while self.unsent.load(Ordering::Relaxed) >= BACKLOG_LIMIT {
             let changed = self.room.notified();
             {
                 let backlog = self.backlog.lock();
@@ -160,6 +168,7 @@ impl Writer {
     /// Nothing is sent any more.
     pub fn close(&self) {
         self.backlog.lock().close();
+        self.unsent.store(0, Ordering::Relaxed);
         self.wake.notify_one();
         self.room.notify_waiters();
     }
