@@ -253,6 +253,12 @@ impl Create<'_, '_, '_> {
                 }
             };
         }
+        // What the directory handed down is not wanted.
+        let plain = self.request.create_options.contains(CreateOptions::NO_COMPRESSION);
+        if plain && stat.attributes.contains(FileAttributes::COMPRESSED) {
+            let done = self.export.set_compressed(&made.object, false);
+            stat = done.and_then(|()| self.export.stat(&made.object)).unwrap_or(stat);
+        }
         let path = fsa_path(&made.path);
         self.tell(change::Change::created(path.clone(), how.directory).by(OpenId(id.volatile)).of(stat.key));
         Ok(Done { id, object: made.object, stat, path, access, action: CreateAction::CREATED })

@@ -167,7 +167,7 @@ fn may_write(object: &Object) -> bool {
     sys::file::access(&object.fd, sys::file::Access::Write).unwrap_or(false)
 }
 
-fn with_process_rights(work: impl FnOnce() -> rustix::io::Result<()>) -> Result<()> {
+pub(super) fn with_process_rights(work: impl FnOnce() -> rustix::io::Result<()>) -> Result<()> {
     if !sys::creds::can_switch() {
         return Err(of_errno(Errno::ACCESS));
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{StatVfsMountFlags, Statx};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, Statx};
 use rustix::io::Errno;
 
 use super::index::Clockwork;
@@ -37,6 +37,10 @@ pub struct Facts {
     pub locality: Locality,
     pub xattrs: bool,
     pub read_only: bool,
+    /// Files can share blocks (FSCTL_DUPLICATE_EXTENTS_TO_FILE).
+    pub shares_extents: bool,
+    /// Single files can be compressed.
+    pub compresses: bool,
     pub case: CaseRule,
     pub device: u64,
     /// The volume's serial number: the same every time this path is exported.
@@ -69,6 +73,7 @@ mod magic {
     pub const EXT4: u64 = 0xEF53;
     pub const XFS: u64 = 0x5846_5342;
     pub const BTRFS: u64 = 0x9123_683E;
+    pub const F2FS: u64 = 0xF2F5_2010;
     pub const TMPFS: u64 = 0x0102_1994;
 }
 
@@ -105,6 +110,12 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
         Ok(_) | Err(Errno::NODATA | Errno::RANGE | Errno::ACCESS) => true,
         Err(_) => false,
     };
+    let read_only = vfs.f_flag.contains(StatVfsMountFlags::RDONLY);
+    let (shares_extents, compresses) = if locality == Locality::Local && !read_only {
+        extents(root, fs.f_type as u64)
+    } else {
+        (false, false)
+    };
     // The file system's own id where it lasts, else the names of both ends.
     let mut hash = crc32fast::Hasher::new();
     if vfs.f_fsid != 0 && matches!(fs.f_type as u64, magic::EXT4 | magic::XFS | magic::BTRFS) {
@@ -124,11 +135,29 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
         fs_type,
         source,
         magic: fs.f_type as u64,
-        read_only: vfs.f_flag.contains(StatVfsMountFlags::RDONLY),
+        read_only,
+        shares_extents,
+        compresses,
         device: super::stat::key(stx).dev,
         serial: hash.finalize(),
         created: super::Stat::new(stx, Default::default()).created,
     })
+}
+
+/// Whether files here can share blocks, and be compressed. Tried on files that never get a name: nothing is left,
+/// nothing is written. Where the process may make none it is not found out, and the answer is no.
+fn extents(root: BorrowedFd<'_>, magic: u64) -> (bool, bool) {
+    let unnamed = || {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        rustix::fs::openat(root, c".", flags, Mode::from_raw_mode(0o600))
+    };
+    let (Ok(one), Ok(two)) = (unnamed(), unnamed()) else { return (false, false) };
+    let shares = sys::extents::share(&one, 0, &two, 0, 0).is_ok();
+    // ext4 keeps the flag and does nothing about it.
+    let compresses = matches!(magic, magic::BTRFS | magic::F2FS)
+        && sys::extents::set_compressed(&one, true).is_ok()
+        && sys::extents::is_compressed(&one).unwrap_or(false);
+    (shares, compresses)
 }
 
 /// File system type and source of a mount.
@@ -178,6 +207,14 @@ impl Export {
         if facts.xattrs {
             // NAMED_STREAMS
             flags |= 0x4_0000;
+        }
+        if facts.compresses {
+            // FILE_COMPRESSION
+            flags |= 0x10;
+        }
+        if facts.shares_extents {
+            // SUPPORTS_BLOCK_REFCOUNTING
+            flags |= 0x0800_0000;
         }
         if facts.read_only {
             flags |= 0x8_0000;

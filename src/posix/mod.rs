@@ -9,6 +9,7 @@ mod attr;
 mod dosattrib;
 mod ea;
 mod export;
+mod extents;
 mod facts;
 mod index;
 mod lookup;

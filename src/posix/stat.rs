@@ -1,6 +1,6 @@
 //! What is known of one file or directory.
 
-use rustix::fs::{FileType, Statx, StatxTimestamp};
+use rustix::fs::{FileType, Statx, StatxAttributes, StatxTimestamp};
 
 use super::Kind;
 use super::dosattrib::DosAttrib;
@@ -88,6 +88,9 @@ impl Stat {
             }
             Kind::Symlink => attributes |= FileAttributes::REPARSE_POINT,
             Kind::File | Kind::Special => {}
+        }
+        if stx.stx_attributes.contains(StatxAttributes::COMPRESSED) {
+            attributes |= FileAttributes::COMPRESSED;
         }
         if attributes.is_empty() {
             attributes = FileAttributes::NORMAL;

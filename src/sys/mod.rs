@@ -6,6 +6,7 @@
 
 pub mod creds;
 pub mod dir;
+pub mod extents;
 pub mod file;
 pub mod handle;
 pub mod process;

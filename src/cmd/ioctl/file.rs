@@ -40,20 +40,33 @@ fn with_sparse(now: FileAttributes, sparse: bool) -> FileAttributes {
     if wanted.is_empty() { FileAttributes::NORMAL } else { wanted }
 }
 
-/// MS-FSA 2.1.5.10.8: nothing is compressed.
+/// MS-FSA 2.1.5.10.8. Whatever the file system compresses with, LZNT1 is its name.
 pub fn compression(target: &Target<'_, '_>) -> Done {
     target.room(Compression::SIZE)?;
-    Output::new(encoded(|w| Compression { compression_state: FORMAT_NONE }.encode(w)))
+    let compressed = attributes(target)?.contains(FileAttributes::COMPRESSED);
+    let compression_state = if compressed { FORMAT_LZNT1 } else { FORMAT_NONE };
+    Output::new(encoded(|w| Compression { compression_state }.encode(w)))
 }
 
-/// MS-FSA 2.1.5.10.31: and stays so.
-pub fn set_compression(target: &Target<'_, '_>) -> Done {
+fn attributes(target: &Target<'_, '_>) -> Result<FileAttributes, NtStatus> {
+    Ok(target.open.tree.disk()?.area.export()?.stat(&target.file.object)?.attributes)
+}
+
+/// MS-FSA 2.1.5.10.30. Where the file system cannot, everything stays as it is: not compressed.
+pub fn set_compression(target: &mut Target<'_, '_>) -> Done {
     let wanted = Compression::decode(&mut Reader::new(target.request.input))?;
-    match wanted.compression_state {
-        FORMAT_NONE => Output::none(),
-        1..=FORMAT_LZNT1 => Err(NtStatus::NOT_SUPPORTED.into()),
-        _ => Err(NtStatus::INVALID_PARAMETER.into()),
+    if wanted.compression_state > FORMAT_LZNT1 {
+        return Err(NtStatus::INVALID_PARAMETER.into());
     }
+    target.needs(AccessMask::WRITE_DATA)?;
+    let compress = wanted.compression_state != FORMAT_NONE;
+    if attributes(target)?.contains(FileAttributes::COMPRESSED) != compress {
+        target.writable()?;
+        let export = target.open.tree.disk()?.area.export()?;
+        export.set_compressed(&target.file.object, compress)?;
+        target.changed(Facets::ATTRIBUTES)?;
+    }
+    Output::none()
 }
 
 /// MS-FSA 2.1.5.10.1, 2.1.5.10.9: every file has one, made of its inode and its volume.

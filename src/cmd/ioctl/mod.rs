@@ -1,6 +1,7 @@
 //! IOCTL (MS-SMB2 3.3.5.15): one row a control code.
 
 mod copy;
+mod extents;
 mod file;
 mod negotiate;
 mod pipe;
@@ -94,10 +95,12 @@ fn with_file(ctx: &mut Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
     match request.ctl_code {
         CtlCode::SRV_REQUEST_RESUME_KEY => copy::resume_key(&target),
         CtlCode::SRV_COPYCHUNK | CtlCode::SRV_COPYCHUNK_WRITE => copy::chunks(&mut target),
+        CtlCode::DUPLICATE_EXTENTS_TO_FILE => extents::duplicate(&mut target, false),
+        CtlCode::DUPLICATE_EXTENTS_TO_FILE_EX => extents::duplicate(&mut target, true),
         CtlCode::SRV_ENUMERATE_SNAPSHOTS => file::snapshots(&target),
         CtlCode::SET_SPARSE => file::set_sparse(&mut target),
         CtlCode::GET_COMPRESSION => file::compression(&target),
-        CtlCode::SET_COMPRESSION => file::set_compression(&target),
+        CtlCode::SET_COMPRESSION => file::set_compression(&mut target),
         CtlCode::CREATE_OR_GET_OBJECT_ID | CtlCode::GET_OBJECT_ID => file::object_id(&target),
         CtlCode::SET_ZERO_DATA => ranges::zero(&mut target),
         CtlCode::QUERY_ALLOCATED_RANGES => ranges::allocated(&target),
@@ -125,6 +128,15 @@ impl Target<'_, '_> {
     /// ACCESS_DENIED without any of these rights.
     fn needs(&self, any_of: AccessMask) -> Result<(), NtStatus> {
         if self.file.access.intersects(any_of) { Ok(()) } else { Err(NtStatus::ACCESS_DENIED) }
+    }
+
+    /// MEDIA_WRITE_PROTECTED where nothing can be written.
+    fn writable(&self) -> Result<(), NtStatus> {
+        let facts = self.open.tree.disk()?.area.export()?.facts();
+        if self.open.tree.read_only() || facts.read_only {
+            return Err(NtStatus::MEDIA_WRITE_PROTECTED);
+        }
+        Ok(())
     }
 
     /// INVALID_PARAMETER if the answer does not fit.
