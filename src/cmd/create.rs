@@ -26,9 +26,8 @@ use crate::types::{
 };
 use crate::wire::codec::Reader;
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse, CreateResponseFlags};
-use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// How often a name may be taken by somebody else between look-up and creation.
 const RACES: usize = 8;
@@ -41,7 +40,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let contexts = contexts::Asked::read(&request.create_contexts)?;
     let path = SmbPath::parse(&request.name)?;
     let export = disk.area.export()?;
-    stream::name(&path, request.create_options, &export)?;
+    stream::name(&path, request.create_options)?;
     let opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
     let done = opening.run()?;
     finish(ctx, &request, &contexts, done, reply)
@@ -407,22 +406,17 @@ fn finish(
     let session = Arc::clone(ctx.session()?);
     let answers = contexts::answer(asked, disk, &done)?;
     let Done { id, object, stat, access, action, .. } = done;
-    let directory = stat.kind == Kind::Directory;
     let open = Arc::new(Open::new(
         id,
         session.id,
         session.who().map(|w| w.user.clone()).unwrap_or_default(),
         Arc::clone(&tree),
-        OpenKind::File(FileOpen {
-            object: Held::new(object, Arc::clone(&disk.area)),
-            key: stat.key,
-            directory,
+        OpenKind::File(FileOpen::new(
+            Held::new(object, Arc::clone(&disk.area)),
+            &stat,
             access,
-            options: request.create_options,
-            listing: Mutex::new(None),
-            position: AtomicU64::new(0),
-            mode: AtomicU64::new(0),
-        }),
+            request.create_options,
+        )),
     ));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);
     ctx.gate.opens.add(Arc::clone(&open));
@@ -433,7 +427,7 @@ fn finish(
     }
     let oplock_level = oplock(ctx, disk, &open, request.requested_oplock_level);
     let mut flags = CreateResponseFlags::empty();
-    flags.set(CreateResponseFlags::REPARSEPOINT, stat.kind == Kind::Symlink);
+    flags.set(CreateResponseFlags::REPARSEPOINT, stat.attributes.contains(FileAttributes::REPARSE_POINT));
     CreateResponse {
         oplock_level,
         flags,

@@ -11,6 +11,7 @@ mod notify;
 pub mod paths;
 mod ports;
 mod process;
+mod records;
 mod run;
 mod side;
 mod state;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use super::records::Durable;
 use super::{Failure, State};
 use crate::posix::SideStore;
 use crate::types::NodeKey;
@@ -17,6 +18,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// Key: device and inode (8 bytes each, big endian), name. Value: version (1), value, CRC-32 of key and all before (4, LE).
 pub struct SledSide {
     tree: sled::Tree,
+    pub(super) streams: Durable,
     changed: Sender<()>,
 }
 
@@ -24,6 +26,8 @@ impl SledSide {
     pub fn open(state: &State) -> Result<Arc<SledSide>, Failure> {
         let failed = |e: &dyn std::fmt::Display| Failure(format!("cannot use the database: {e}"));
         let tree = state.db.open_tree(TREE).map_err(|e| failed(&e))?;
+        let streams = state.db.open_tree(super::records::TREE).map_err(|e| failed(&e))?;
+        let streams = Durable::new(streams, state.disk());
         let (changed, changes) = channel();
         let disk = state.disk();
         // Ends with the store, whose sender it waits for.
@@ -39,7 +43,7 @@ impl SledSide {
                 }
             })
             .map_err(|e| failed(&e))?;
-        Ok(Arc::new(SledSide { tree, changed }))
+        Ok(Arc::new(SledSide { tree, streams, changed }))
     }
 
     fn report(&self, done: sled::Result<()>) {
@@ -95,7 +99,7 @@ fn crc(key: &[u8], body: &[u8]) -> [u8; CRC] {
     hasher.finalize().to_le_bytes()
 }
 
-fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(super) fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(1 + value.len() + CRC);
     record.push(VERSION);
     record.extend_from_slice(value);
@@ -103,7 +107,7 @@ fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
     record
 }
 
-fn decode(key: &[u8], record: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(key: &[u8], record: &[u8]) -> Option<Vec<u8>> {
     let (body, sum) = record.split_last_chunk::<CRC>()?;
     let (version, value) = body.split_first()?;
     (*version == VERSION && crc(key, body) == *sum).then(|| value.to_vec())

@@ -70,6 +70,7 @@ mod oplock;
 mod path;
 mod query;
 mod rename;
+mod reparse;
 mod share;
 mod tree;
 

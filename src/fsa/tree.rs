@@ -265,7 +265,7 @@ impl Tree {
         Ok(())
     }
 
-    fn register(&mut self, ask: OpenAsk) {
+    pub(super) fn register(&mut self, ask: OpenAsk) {
         let link = match self.paths.get(&ask.path) {
             Some(&no) => no,
             None => {

@@ -30,6 +30,12 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with("smbgate.")
 }
 
+/// MS-FSCC 2.4.16. (It says ASCII; names in other letters are on disk all the same, and do no harm.)
+fn is_well_formed(name: &str) -> bool {
+    const NEVER: &[char] = &['\\', '/', ':', '*', '?', '"', '<', '>', '|', ',', '+', '=', '[', ']', ';'];
+    !name.is_empty() && name.len() < 255 && !name.contains(|c: char| c.is_control() || NEVER.contains(&c))
+}
+
 impl Export {
     /// All of them, in the file system's order.
     pub fn eas(&self, object: &Object) -> Result<Vec<Ea>> {
@@ -73,13 +79,17 @@ impl Export {
         if !self.facts().xattrs || !matches!(object.kind, Kind::File | Kind::Directory) {
             return Err(NtStatus::EAS_NOT_SUPPORTED);
         }
-        if is_ours(name) || name.is_empty() || name.contains(|c: char| c.is_control()) {
+        if is_ours(name) || !is_well_formed(name) {
             return Err(NtStatus::INVALID_EA_NAME);
         }
         let known = self.eas(object)?.into_iter().find(|ea| ea.name.eq_ignore_ascii_case(name));
         let full = full_name(known.as_ref().map_or(name, |ea| &ea.name))?;
         if !value.is_empty() {
-            return sys::xattr::set(&object.fd, &full, value).map_err(of_errno);
+            return sys::xattr::set(&object.fd, &full, value).map_err(|errno| match errno {
+                // Full is the inode's room for them long before the disk is.
+                Errno::TOOBIG | Errno::RANGE | Errno::NOSPC => NtStatus::EA_TOO_LARGE,
+                other => of_errno(other),
+            });
         }
         match sys::xattr::remove(&object.fd, &full) {
             Err(Errno::NODATA) => Ok(()),

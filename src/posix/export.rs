@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
+use super::bulk::Bulk;
 use super::index::Indexes;
 use super::{Facts, MemorySide, Result, SideStore, facts, of_errno, stat, status, stream};
 use crate::sys;
@@ -80,12 +81,13 @@ impl Export {
     /// Opens the root directory as the process (not as a user) and finds out the facts. Blocks.
     pub fn open(path: &Path, policy: Policy) -> std::io::Result<Export> {
         let root = sys::creds::as_process(|| Root::open(path))??;
+        let bulk = Bulk::new(Arc::clone(&policy.side), &root.facts);
         let export = Export {
             path: path.to_owned(),
             policy,
             root: RwLock::new(Arc::new(root)),
             checked: Mutex::new((Instant::now(), Ok(()))),
-            streams: Arc::default(),
+            streams: Arc::new(stream::Nodes::new(bulk)),
         };
         Ok(export)
     }
@@ -96,6 +98,7 @@ impl Export {
         let mut root = Root::open(path)?;
         root.facts = Arc::new(Facts { xattrs: false, ..(*root.facts).clone() });
         let export = Export::open(path, policy)?;
+        export.streams.bulk.set_facts(&root.facts);
         *export.root.write() = Arc::new(root);
         Ok(export)
     }
@@ -188,6 +191,7 @@ impl Export {
             "{}: another directory or mount stands there, and is served from now on",
             self.path.display()
         );
+        self.streams.bulk.set_facts(&fresh.facts);
         *self.root.write() = Arc::new(fresh);
         Ok(())
     }

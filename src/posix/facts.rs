@@ -118,8 +118,8 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
     };
     // The file system's own id where it lasts, else the names of both ends.
     let mut hash = crc32fast::Hasher::new();
-    if vfs.f_fsid != 0 && matches!(fs.f_type as u64, magic::EXT4 | magic::XFS | magic::BTRFS) {
-        hash.update(&vfs.f_fsid.to_le_bytes());
+    if let Some(id) = lasting_id(root) {
+        hash.update(&id.to_le_bytes());
         hash.update(&stx.stx_ino.to_le_bytes());
     } else {
         hash.update(source.as_bytes());
@@ -142,6 +142,13 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
         serial: hash.finalize(),
         created: super::Stat::new(stx, Default::default()).created,
     })
+}
+
+/// The file system's own id, where it has one that is the same after the next mount.
+pub(super) fn lasting_id(fd: BorrowedFd<'_>) -> Option<u64> {
+    let lasts =
+        matches!(rustix::fs::fstatfs(fd).ok()?.f_type as u64, magic::EXT4 | magic::XFS | magic::BTRFS);
+    lasts.then(|| rustix::fs::fstatvfs(fd).ok()).flatten().map(|vfs| vfs.f_fsid).filter(|id| *id != 0)
 }
 
 /// Whether files here can share blocks, and be compressed. Tried on files that never get a name: nothing is left,
@@ -202,12 +209,9 @@ impl Export {
         let facts = &root.facts;
         let unit = vfs.f_frsize.max(1);
         let cluster = u32::try_from(unit).unwrap_or(4096).clamp(512, 1 << 20).next_power_of_two();
-        // CASE_SENSITIVE_SEARCH, CASE_PRESERVED_NAMES, UNICODE_ON_DISK, PERSISTENT_ACLS, SPARSE_FILES
-        let mut flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x40;
-        if facts.xattrs {
-            // NAMED_STREAMS
-            flags |= 0x4_0000;
-        }
+        // CASE_SENSITIVE_SEARCH, CASE_PRESERVED_NAMES, UNICODE_ON_DISK, PERSISTENT_ACLS, SPARSE_FILES, REPARSE_POINTS,
+        // NAMED_STREAMS
+        let mut flags = 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x4_0000;
         if facts.compresses {
             // FILE_COMPRESSION
             flags |= 0x10;

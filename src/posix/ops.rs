@@ -97,6 +97,7 @@ impl Export {
         if !root.facts.xattrs {
             // What is kept is of an earlier file with this inode, removed behind our back.
             policy.side.remove(object.key);
+            self.stream_nodes().bulk.forget(&stx, object.as_fd());
         }
         if let Some(exact) = exact
             && stat.mode & 0o777 != exact & 0o777

@@ -13,12 +13,12 @@ use crate::sys;
 use crate::types::{NodeKey, NtStatus};
 
 /// A name of an object, proved a moment ago.
-struct Place {
-    fd: OwnedFd,
-    key: NodeKey,
-    path: RelPath,
+pub(super) struct Place {
+    pub fd: OwnedFd,
+    pub key: NodeKey,
+    pub path: RelPath,
     /// The name is that of a symlink that leads to the object.
-    link: bool,
+    pub link: bool,
 }
 
 impl Export {
@@ -69,7 +69,7 @@ impl Export {
                         rustix::fs::renameat(source.0, old, target.0, there)
                     })
                     .map_err(of_rename_errno)?;
-                self.gone(&stx);
+                self.gone(&stx, target.0);
                 if there != new {
                     self.move_name(&root, target, there, target, new)?;
                 }
@@ -136,7 +136,7 @@ impl Export {
                             rustix::fs::unlinkat(parent, there, AtFlags::empty())
                         })
                         .map_err(of_errno)?;
-                    self.gone(&stx);
+                    self.gone(&stx, parent);
                 }
                 Err(_) => {}
             }
@@ -172,8 +172,8 @@ impl Export {
         if directory {
             root.indexes.forget(object.key);
         }
-        if !root.facts.xattrs && sys::file::stat_fd(&object.fd).is_ok_and(|stx| stx.stx_nlink == 0) {
-            self.policy().side.remove(object.key);
+        if !place.link {
+            self.forget(object, directory);
         }
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Export {
 
     /// Opens the directory of `path` and proves that the name in it is the object's; if it is not, and somebody
     /// outside moved the object, goes where it is.
-    fn place_of(&self, root: &Root, object: &Object, path: &RelPath) -> Result<Place> {
+    pub(super) fn place_of(&self, root: &Root, object: &Object, path: &RelPath) -> Result<Place> {
         match self.place_at(root, object, path) {
             Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {
                 let now = self.path_now(object).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
@@ -223,10 +223,29 @@ impl Export {
         Ok(Place { fd, key, path: path.clone(), link })
     }
 
-    /// A file lost a name through a replacement; `stx` is from before.
-    fn gone(&self, stx: &rustix::fs::Statx) {
-        if stx.stx_nlink <= 1 && !self.root().facts.xattrs {
-            self.policy().side.remove(stat::key(stx));
+    /// The object lost a name. If it was the last, what the database has of it goes too.
+    pub(super) fn forget(&self, object: &Object, directory: bool) {
+        let xattrs = self.root().facts.xattrs;
+        let bulk = &self.stream_nodes().bulk;
+        if xattrs && bulk.is_empty() {
+            return;
+        }
+        let Ok(stx) = sys::file::stat_fd(&object.fd) else { return };
+        if directory || stx.stx_nlink == 0 {
+            if !xattrs {
+                self.policy().side.remove(object.key);
+            }
+            bulk.forget(&stx, object.as_fd());
+        }
+    }
+
+    /// A file lost a name through a replacement in `dir`; `stx` is from before.
+    fn gone(&self, stx: &rustix::fs::Statx, dir: BorrowedFd<'_>) {
+        if stx.stx_nlink <= 1 {
+            if !self.root().facts.xattrs {
+                self.policy().side.remove(stat::key(stx));
+            }
+            self.stream_nodes().bulk.forget(stx, dir);
         }
     }
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use super::records::{InMemory, Records};
 use crate::types::NodeKey;
 
 /// Small named values by node, for file systems without xattrs. Implementations do their own locking and
 /// survive any order of calls. Nodes are named by inode: it is for file systems whose inode numbers last.
-pub trait SideStore: Send + Sync {
+pub trait SideStore: Records {
     fn get(&self, key: NodeKey, name: &str) -> Option<Vec<u8>>;
     fn put(&self, key: NodeKey, name: &str, value: &[u8]);
     /// The node is gone.
@@ -19,6 +20,7 @@ pub trait SideStore: Send + Sync {
 #[derive(Debug, Default)]
 pub struct MemorySide {
     values: Mutex<HashMap<NodeKey, HashMap<String, Vec<u8>>>>,
+    pub(super) records: InMemory,
 }
 
 impl SideStore for MemorySide {

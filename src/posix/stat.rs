@@ -86,8 +86,8 @@ impl Stat {
                 attributes |= FileAttributes::DIRECTORY;
                 attributes.remove(FileAttributes::TEMPORARY | FileAttributes::SPARSE_FILE);
             }
-            Kind::Symlink => attributes |= FileAttributes::REPARSE_POINT,
-            Kind::File | Kind::Special => {}
+            Kind::Symlink | Kind::Special => attributes |= FileAttributes::REPARSE_POINT,
+            Kind::File => {}
         }
         if stx.stx_attributes.contains(StatxAttributes::COMPRESSED) {
             attributes |= FileAttributes::COMPRESSED;

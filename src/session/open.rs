@@ -86,6 +86,19 @@ pub struct FileOpen {
 const MODE_IS_SET: u64 = 1 << 32;
 
 impl FileOpen {
+    pub fn new(object: Held, stat: &posix::Stat, access: AccessMask, options: CreateOptions) -> FileOpen {
+        FileOpen {
+            object,
+            key: stat.key,
+            directory: stat.kind == posix::Kind::Directory,
+            access,
+            options,
+            listing: Mutex::new(None),
+            position: AtomicU64::new(0),
+            mode: AtomicU64::new(0),
+        }
+    }
+
     /// The options that FileModeInformation speaks of (MS-FSCC 2.4.31), as set, else as opened. Others may be in.
     pub fn mode(&self) -> CreateOptions {
         let mode = self.mode.load(Ordering::Relaxed);

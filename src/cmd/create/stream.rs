@@ -10,12 +10,9 @@ use crate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, NtStatu
 use crate::wire::create::CreateAction;
 
 /// What a stream's name asks for by itself.
-pub fn name(path: &SmbPath, options: CreateOptions, export: &posix::Export) -> Result<(), NtStatus> {
+pub fn name(path: &SmbPath, options: CreateOptions) -> Result<(), NtStatus> {
     if path.stream().is_none() && !path.is_data() {
         return Ok(());
-    }
-    if !export.has_streams() {
-        return Err(NtStatus::OBJECT_NAME_INVALID);
     }
     if options.contains(CreateOptions::DIRECTORY_FILE) {
         return Err(NtStatus::NOT_A_DIRECTORY);

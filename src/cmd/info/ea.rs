@@ -9,6 +9,9 @@ use crate::wire::codec::Writer;
 use crate::wire::fscc::eas::{EaWriter, FullEa, decode, decode_names};
 use crate::wire::query_info::{QueryInfoFlags, QueryInfoRequest};
 
+/// FILE_NEED_EA: whoever opens the file has to understand this EA. It is not kept.
+const NEED_EA: u8 = 0x80;
+
 /// All of them, those asked for by name, or from an index on. The place of a scan is not kept: what is not asked
 /// for by index begins at the first.
 pub(super) fn query(subject: &Subject<'_>, request: &QueryInfoRequest<'_>, out: Out<'_>) -> Handled {
@@ -89,6 +92,9 @@ pub fn parse(list: &[u8]) -> Result<Vec<Ea>, NtStatus> {
     decode(list)
         .map(|ea| {
             let ea = ea.map_err(|_| NtStatus::EA_LIST_INCONSISTENT)?;
+            if ea.flags & !NEED_EA != 0 {
+                return Err(NtStatus::INVALID_EA_NAME);
+            }
             Ok(Ea { name: text(ea.name)?.to_owned(), value: ea.value.to_vec() })
         })
         .collect()

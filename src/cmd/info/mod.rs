@@ -16,6 +16,7 @@ use crate::session::{Disk, FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NodeKey, NtStatus};
 use crate::wire::codec::{Reader, Writer};
 use crate::wire::fscc::classes::QuerySize;
+use crate::wire::fscc::reparse::ReparseTag;
 use crate::wire::fscc::set_info::{SetFileInfo, SetFsInfo};
 use crate::wire::fscc::{FileInfoClass, FsInfoClass, InfoType};
 use crate::wire::query_info::{QueryInfoRequest, QueryInfoResponse};
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The tag of a symlink that is shown as itself (MS-FSCC 2.1.2.1).
-const TAG_SYMLINK: u32 = 0xA000_000C;
 
 pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = QueryInfoRequest::decode(&mut body)?;
@@ -248,7 +248,11 @@ fn file_id_128(export_device: u64, key: NodeKey) -> [u8; 16] {
 }
 
 pub fn reparse_tag(kind: posix::Kind) -> u32 {
-    if kind == posix::Kind::Symlink { TAG_SYMLINK } else { 0 }
+    match kind {
+        posix::Kind::Symlink => ReparseTag::SYMLINK.0,
+        posix::Kind::Special => ReparseTag::NFS.0,
+        posix::Kind::File | posix::Kind::Directory => 0,
+    }
 }
 
 #[cfg(test)]

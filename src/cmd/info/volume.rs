@@ -2,7 +2,7 @@
 
 use super::Out;
 use crate::cmd::Handled;
-use crate::posix::Volume;
+use crate::posix::{Locality, Volume};
 use crate::session::Open;
 use crate::types::{Guid, NtStatus};
 use crate::wire::fscc::FsInfoClass;
@@ -78,7 +78,10 @@ pub fn query(open: &Open, class: FsInfoClass, out: Out<'_>) -> Handled {
             out.put(|w| info.encode(w))
         }
         FsInfoClass::SECTOR_SIZE => {
-            let info = sector_size(&export.volume()?);
+            let mut info = sector_size(&export.volume()?);
+            if export.facts().locality == Locality::Local {
+                info.flags |= sector_flags::TRIM_ENABLED;
+            }
             out.put(|w| info.encode(w))
         }
         _ => Err(NtStatus::INVALID_INFO_CLASS.into()),

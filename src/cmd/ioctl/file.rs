@@ -4,11 +4,17 @@ use super::{Done, Output, Target, encoded};
 use crate::fsa::change::Facets;
 use crate::types::{AccessMask, FileAttributes, Guid, NodeKey, NtStatus};
 use crate::wire::codec::Reader;
-use crate::wire::fscc::fsctl::{Compression, ObjectId, decode_set_sparse};
+use crate::wire::fscc::fsctl::{Compression, GetIntegrity, ObjectId, SetIntegrity, decode_set_sparse};
 
 /// COMPRESSION_FORMAT_NONE, _DEFAULT, _LZNT1 (MS-FSCC 2.3.67).
 const FORMAT_NONE: u16 = 0;
 const FORMAT_LZNT1: u16 = 2;
+
+/// CHECKSUM_TYPE_NONE, _CRC32, _CRC64, _UNCHANGED (MS-FSCC 2.3.73).
+const CHECKSUM_NONE: u16 = 0;
+const CHECKSUM_CRC32: u16 = 1;
+const CHECKSUM_CRC64: u16 = 2;
+const CHECKSUM_UNCHANGED: u16 = 0xFFFF;
 
 /// MS-SMB2 3.3.5.15.1: there are none. SRV_SNAPSHOT_ARRAY (2.2.32.2) with an empty list.
 pub fn snapshots(target: &Target<'_, '_>) -> Done {
@@ -67,6 +73,35 @@ pub fn set_compression(target: &mut Target<'_, '_>) -> Done {
         target.changed(Facets::ATTRIBUTES)?;
     }
     Output::none()
+}
+
+/// MS-FSA 2.1.5.10.12: no checksums that a client could rely on. As on a volume that has integrity streams turned off.
+pub fn integrity(target: &Target<'_, '_>) -> Done {
+    target.room(GetIntegrity::SIZE)?;
+    let cluster = target.open.tree.disk()?.area.export()?.volume()?.cluster_size;
+    let answer = GetIntegrity { cluster_size_in_bytes: cluster, ..GetIntegrity::default() };
+    Output::new(encoded(|w| answer.encode(w)))
+}
+
+/// MS-FSA 2.1.5.10.33: and stays so.
+pub fn set_integrity(target: &Target<'_, '_>) -> Done {
+    let wanted = SetIntegrity::decode(&mut Reader::new(target.request.input))?;
+    target.needs(AccessMask::WRITE_DATA)?;
+    target.writable()?;
+    match wanted.checksum_algorithm {
+        CHECKSUM_NONE | CHECKSUM_UNCHANGED => Output::none(),
+        CHECKSUM_CRC32 | CHECKSUM_CRC64 => Err(NtStatus::NOT_SUPPORTED.into()),
+        _ => Err(NtStatus::INVALID_PARAMETER.into()),
+    }
+}
+
+/// MS-FSA 2.1.5.10.34: for who may restore backups, which nobody may. What a file's id is made of stays.
+pub fn set_object_id(target: &Target<'_, '_>) -> Done {
+    target.writable()?;
+    if target.request.input.len() != ObjectId::SIZE {
+        return Err(NtStatus::INVALID_PARAMETER.into());
+    }
+    Err(NtStatus::ACCESS_DENIED.into())
 }
 
 /// MS-FSA 2.1.5.10.1, 2.1.5.10.9: every file has one, made of its inode and its volume.

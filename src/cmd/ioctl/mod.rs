@@ -102,14 +102,18 @@ fn with_file(ctx: &mut Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
         CtlCode::GET_COMPRESSION => file::compression(&target),
         CtlCode::SET_COMPRESSION => file::set_compression(&mut target),
         CtlCode::CREATE_OR_GET_OBJECT_ID | CtlCode::GET_OBJECT_ID => file::object_id(&target),
+        CtlCode::SET_OBJECT_ID => file::set_object_id(&target),
+        CtlCode::GET_INTEGRITY_INFORMATION => file::integrity(&target),
+        CtlCode::SET_INTEGRITY_INFORMATION => file::set_integrity(&target),
+        CtlCode::QUERY_FILE_REGIONS => ranges::regions(&target),
         CtlCode::SET_ZERO_DATA => ranges::zero(&mut target),
         CtlCode::QUERY_ALLOCATED_RANGES => ranges::allocated(&target),
         CtlCode::FILE_LEVEL_TRIM => ranges::trim(&mut target),
         CtlCode::GET_REPARSE_POINT => reparse::get(&target),
-        CtlCode::DELETE_REPARSE_POINT => reparse::delete(&target),
+        CtlCode::SET_REPARSE_POINT => reparse::set(&mut target),
+        CtlCode::DELETE_REPARSE_POINT => reparse::delete(&mut target),
         CtlCode::IS_PATHNAME_VALID => Output::none(),
-        CtlCode::SET_REPARSE_POINT
-        | CtlCode::SRV_READ_HASH
+        CtlCode::SRV_READ_HASH
         | CtlCode::LMR_REQUEST_RESILIENCY
         | CtlCode::LMR_SET_LINK_TRACKING_INFORMATION => Err(NtStatus::NOT_SUPPORTED.into()),
         _ => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),

@@ -4,7 +4,9 @@ use super::{Done, Output, Target, encoded};
 use crate::fsa::change::Facets;
 use crate::types::{AccessMask, FileAttributes, NtStatus};
 use crate::wire::codec::Reader;
-use crate::wire::fscc::fsctl::{Range, ZeroData, decode_trim, encode_ranges};
+use crate::wire::fscc::fsctl::{
+    FileRegion, FileRegionInput, Range, ZeroData, decode_trim, encode_ranges, encode_regions,
+};
 
 /// What TRIM frees are whole pages.
 const PAGE: u64 = 4096;
@@ -64,6 +66,35 @@ pub fn allocated(target: &Target<'_, '_>) -> Done {
     let mut all = true;
     let data = encoded(|w| all = encode_ranges(&ranges, w, max));
     Ok(Output { status: if all { NtStatus::SUCCESS } else { NtStatus::BUFFER_OVERFLOW }, data })
+}
+
+/// MS-FSA 2.1.5.10.24. The valid data of a file end where it ends: one region, or none behind its end.
+pub fn regions(target: &Target<'_, '_>) -> Done {
+    const VALID_CACHED_DATA: u32 = 1;
+    const VALID_NONCACHED_DATA: u32 = 2;
+    const HEADER: usize = 16;
+    let input = target.request.input;
+    let asked = if input.is_empty() {
+        FileRegionInput { length: i64::MAX, desired_usage: VALID_CACHED_DATA, ..FileRegionInput::default() }
+    } else if input.len() < FileRegionInput::SIZE {
+        return Err(NtStatus::BUFFER_TOO_SMALL.into());
+    } else {
+        FileRegionInput::decode(&mut Reader::new(input))?
+    };
+    let (from, len) = span(asked.file_offset, asked.length)?;
+    if target.file.directory || !matches!(asked.desired_usage, VALID_CACHED_DATA | VALID_NONCACHED_DATA) {
+        return Err(NtStatus::INVALID_PARAMETER.into());
+    }
+    let max = target.request.max_output_response as usize;
+    if max < HEADER + FileRegion::SIZE {
+        return Err(NtStatus::BUFFER_TOO_SMALL.into());
+    }
+    let length = len.min(target.file.object.size()?.saturating_sub(from));
+    let region = FileRegion { file_offset: from as i64, length: length as i64, usage: asked.desired_usage };
+    let found = if length > 0 { &[region][..] } else { &[] };
+    Output::new(encoded(|w| {
+        encode_regions(found, w, max);
+    }))
 }
 
 /// MS-FSA 2.1.5.10.6. What the client no longer needs is freed and reads as zeros from then on.

@@ -4,6 +4,7 @@ mod deletion;
 mod notices;
 mod opening;
 mod oplocks;
+mod reparse;
 mod streams;
 
 use super::change::{self, Change};

@@ -1,12 +1,14 @@
 //! What `posix` does, on real directories. The machine's kernel and `/tmp` have the last word.
 
 mod attributes;
+mod bulk;
 mod escape;
 mod files;
 mod index;
 mod lookup;
 mod mounts;
 mod rename;
+mod reparse;
 mod scan;
 mod security;
 mod streams;

@@ -39,6 +39,54 @@ pub enum Reparse<'a> {
     Other { tag: ReparseTag, guid: Option<Guid>, data: &'a [u8] },
 }
 
+/// The data of [`ReparseTag::NFS`] (2.1.2.6): what a Unix client made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NfsNode {
+    Symlink { target: String },
+    Character { major: u32, minor: u32 },
+    Block { major: u32, minor: u32 },
+    Fifo,
+    Socket,
+}
+
+impl NfsNode {
+    const LNK: u64 = 0x014B_4E4C;
+    const CHR: u64 = 0x0052_4843;
+    const BLK: u64 = 0x004B_4C42;
+    const FIFO: u64 = 0x4F46_4946;
+    const SOCK: u64 = 0x4B43_4F53;
+
+    pub fn decode(data: &[u8]) -> Result<NfsNode> {
+        let mut r = Reader::new(data);
+        let kind = r.u64("InodeType")?;
+        Ok(match kind {
+            NfsNode::LNK => NfsNode::Symlink { target: r.utf16(r.remaining(), "symlink target")? },
+            NfsNode::CHR => NfsNode::Character { major: r.u32("major")?, minor: r.u32("minor")? },
+            NfsNode::BLK => NfsNode::Block { major: r.u32("major")?, minor: r.u32("minor")? },
+            NfsNode::FIFO => NfsNode::Fifo,
+            NfsNode::SOCK => NfsNode::Socket,
+            _ => return Err(DecodeError::new("InodeType")),
+        })
+    }
+
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        match self {
+            NfsNode::Symlink { target } => {
+                w.u64(NfsNode::LNK);
+                w.utf16(target);
+            }
+            NfsNode::Character { major, minor } | NfsNode::Block { major, minor } => {
+                let character = matches!(self, NfsNode::Character { .. });
+                w.u64(if character { NfsNode::CHR } else { NfsNode::BLK });
+                w.u32(*major);
+                w.u32(*minor);
+            }
+            NfsNode::Fifo => w.u64(NfsNode::FIFO),
+            NfsNode::Socket => w.u64(NfsNode::SOCK),
+        }
+    }
+}
+
 /// The largest buffer (MS-FSCC 2.1.2): more is STATUS_IO_REPARSE_DATA_INVALID.
 pub const MAX_SIZE: usize = 16 * 1024;
 
