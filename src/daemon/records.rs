@@ -81,7 +81,9 @@ impl Records for SledSide {
     }
 
     fn edit(&self, edits: Vec<RecordEdit>) -> Result<(), NtStatus> {
-        self.streams.apply(edits).map_err(|e| match e.kind() {
+        // The database is not the user's for whom this is done.
+        let done = crate::sys::creds::as_process(|| self.streams.apply(edits));
+        done.and_then(|done| done).map_err(|e| match e.kind() {
             std::io::ErrorKind::StorageFull => NtStatus::DISK_FULL,
             _ => failed("kept in", &e),
         })

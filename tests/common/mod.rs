@@ -100,6 +100,14 @@ impl Server {
         true
     }
 
+    /// `kill -9`, and a start on what it left.
+    pub fn crash(&mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the server ends");
+        fs::remove_file(self.directory.path().join("notify")).expect("the old socket");
+        self.child = run(self.directory.path());
+    }
+
     pub fn stop(&mut self) {
         self.terminate();
         assert!(self.ends(PATIENCE), "the server did not stop on SIGTERM:\n{}", self.log());

@@ -81,6 +81,37 @@ fn a_file_system_without_extended_attributes_serves() {
     }
 }
 
+/// Streams and attributes are in the server's database.
+#[test]
+fn a_file_system_without_extended_attributes_has_streams() {
+    let (mut server, backend) = start();
+    let mut c = client(&server, "sick");
+    let data: Vec<u8> = (0..300_000).map(|i| (i * 7 % 253) as u8).collect();
+    let stream = c.make("new:stream").unwrap();
+    for (n, part) in data.chunks(60_000).enumerate() {
+        assert_eq!(c.write(stream, n as u64 * 60_000, part), Ok(part.len() as u32));
+    }
+    work_on(&mut c, "hello:small");
+    drop(c);
+    server.crash();
+    let mut c = client(&server, "sick");
+    for (name, expected) in [("new:stream", &data[200_000..260_000]), ("hello:small", &b"hello:small"[..])] {
+        let stream = c.open(name).unwrap();
+        let at = if expected.len() > 100 { 200_000 } else { 0 };
+        assert_eq!(c.read(stream, at, 60_000).unwrap(), expected, "{name}");
+        c.close(stream);
+    }
+    let hello = c.open("hello").unwrap();
+    assert_eq!(c.read(hello, 0, 100).unwrap(), b"hello, world");
+    let options = CreateOptions::DELETE_ON_CLOSE;
+    let gone =
+        c.create(&client::create("new", AccessMask::DELETE, CreateDisposition::OPEN, options)).unwrap();
+    assert_eq!(c.close(gone.file_id), NtStatus::SUCCESS);
+    c.make("new").unwrap();
+    assert_eq!(c.open("new:stream"), Err(NtStatus::OBJECT_NAME_NOT_FOUND));
+    drop(backend);
+}
+
 #[test]
 fn a_stalled_read_holds_up_nobody_else() {
     let (server, mut backend) = start();

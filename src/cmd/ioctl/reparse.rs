@@ -7,7 +7,7 @@ use crate::posix::{Kind, Node, RelPath, SpecialKind, push_disk};
 use crate::session::open::Held;
 use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NtStatus};
-use crate::wire::fscc::reparse::{NfsNode, Reparse, ReparseTag};
+use crate::wire::fscc::reparse::{NfsNode, Reparse, ReparseTag, decode_deletion};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -66,16 +66,13 @@ pub fn set(target: &mut Target<'_, '_>) -> Done {
 pub fn delete(target: &mut Target<'_, '_>) -> Done {
     target.needs(AccessMask::WRITE_DATA | AccessMask::WRITE_ATTRIBUTES)?;
     target.writable()?;
-    let asked = Reparse::decode(target.request.input).map_err(|_| NtStatus::IO_REPARSE_DATA_INVALID)?;
-    if !matches!(asked, Reparse::Other { data: [], .. }) {
-        return Err(NtStatus::IO_REPARSE_DATA_INVALID.into());
-    }
+    let tag = decode_deletion(target.request.input).map_err(|_| NtStatus::IO_REPARSE_DATA_INVALID)?;
     let there = match target.file.object.kind() {
         Kind::Symlink => ReparseTag::SYMLINK,
         Kind::Special => ReparseTag::NFS,
         Kind::File | Kind::Directory => return Err(NtStatus::NOT_A_REPARSE_POINT.into()),
     };
-    if asked.tag() != there {
+    if tag != there {
         return Err(NtStatus::IO_REPARSE_TAG_MISMATCH.into());
     }
     become_(target, Node::Plain)

@@ -90,6 +90,19 @@ impl NfsNode {
 /// The largest buffer (MS-FSCC 2.1.2): more is STATUS_IO_REPARSE_DATA_INVALID.
 pub const MAX_SIZE: usize = 16 * 1024;
 
+/// The request of FSCTL_DELETE_REPARSE_POINT (2.3.6): a tag, a GUID where the tag is nobody's, and no data.
+pub fn decode_deletion(bytes: &[u8]) -> Result<ReparseTag> {
+    let mut r = Reader::new(bytes);
+    let tag = ReparseTag(r.u32("ReparseTag")?);
+    let len = r.u16("ReparseDataLength")?;
+    r.skip(2, "Reserved")?;
+    r.skip(if tag.is_microsoft() { 0 } else { 16 }, "ReparseGuid")?;
+    if len != 0 || !r.is_empty() {
+        return Err(DecodeError::new("ReparseDataLength"));
+    }
+    Ok(tag)
+}
+
 impl<'a> Reparse<'a> {
     /// Errors are answered with STATUS_IO_REPARSE_DATA_INVALID.
     pub fn decode(bytes: &'a [u8]) -> Result<Reparse<'a>> {
