@@ -204,7 +204,7 @@ fn facts(device: u64, stat: &Stat) -> DirEntry {
         end_of_file: stat.size,
         allocation_size: stat.allocation,
         file_attributes: stat.attributes,
-        reparse_point_tag: reparse_tag(stat.kind),
+        reparse_point_tag: reparse_tag(stat).0,
         file_id: file_id(device, stat.key),
         ..DirEntry::default()
     }

@@ -172,7 +172,7 @@ impl Bulk {
                 edits.push((chunk_key(file, number, index), None));
             }
             // What is cut off must not come back when it grows again.
-            if size % CHUNK > 0 {
+            if !size.is_multiple_of(CHUNK) {
                 let mut chunk = self.chunk(file, number, size / CHUNK)?;
                 chunk.truncate((size % CHUNK) as usize);
                 chunks.insert(size / CHUNK, chunk);

@@ -27,22 +27,20 @@ pub enum Node<'a> {
 pub enum SpecialKind {
     Fifo,
     Socket,
-    Character { major: u32, minor: u32 },
-    Block { major: u32, minor: u32 },
+    Character,
+    Block,
 }
 
-impl Object {
+impl Stat {
     /// None: it is something else.
-    pub fn special(&self) -> Result<Option<SpecialKind>> {
-        let stx = sys::file::stat_fd(&self.fd).map_err(of_errno)?;
-        let (major, minor) = (stx.stx_rdev_major, stx.stx_rdev_minor);
-        Ok(match FileType::from_raw_mode(u32::from(stx.stx_mode)) {
+    pub fn special(&self) -> Option<SpecialKind> {
+        match FileType::from_raw_mode(self.mode) {
             FileType::Fifo => Some(SpecialKind::Fifo),
             FileType::Socket => Some(SpecialKind::Socket),
-            FileType::CharacterDevice => Some(SpecialKind::Character { major, minor }),
-            FileType::BlockDevice => Some(SpecialKind::Block { major, minor }),
+            FileType::CharacterDevice => Some(SpecialKind::Character),
+            FileType::BlockDevice => Some(SpecialKind::Block),
             _ => None,
-        })
+        }
     }
 }
 

@@ -22,7 +22,7 @@ def btrfs(size="512M"):
         image, root = os.path.join(directory, "image"), os.path.join(directory, "root")
         os.mkdir(root)
         subprocess.run(["truncate", "-s", size, image], check=True)
-        subprocess.run(["/usr/sbin/mkfs.btrfs", "-q", image], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(["/usr/sbin/mkfs.btrfs", "-q", image], check=True, capture_output=True)
         subprocess.run(["mount", "-o", "loop", image, root], check=True)
         try:
             os.chmod(root, 0o777)

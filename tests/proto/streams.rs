@@ -7,7 +7,7 @@ use crate::client::{Client, create};
 use crate::common::Server;
 
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
-    (0..len).map(|i| ((i >> 3) ^ (i + seed) * 31) as u8).collect()
+    (0..len).map(|i| ((i >> 3) ^ ((i + seed) * 31)) as u8).collect()
 }
 
 fn write_all(c: &mut Client, file: FileId, data: &[u8]) {

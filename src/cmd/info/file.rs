@@ -94,7 +94,7 @@ pub fn query(
         FileInfoClass::ATTRIBUTE_TAG => {
             let stat = s.stat()?;
             let info =
-                AttributeTagInfo { file_attributes: stat.attributes, reparse_tag: reparse_tag(stat.kind) };
+                AttributeTagInfo { file_attributes: stat.attributes, reparse_tag: reparse_tag(&stat).0 };
             out.put(|w| info.encode(w))
         }
         FileInfoClass::STANDARD_LINK => {
@@ -227,7 +227,7 @@ impl Subject<'_> {
             allocation_size: stat.allocation,
             end_of_file: stat.size,
             file_attributes: stat.attributes,
-            reparse_tag: reparse_tag(stat.kind),
+            reparse_tag: reparse_tag(stat).0,
             number_of_links: standard.number_of_links,
             effective_access: self.file.access,
         }
@@ -244,7 +244,7 @@ impl Subject<'_> {
             allocation_size: stat.allocation,
             end_of_file: stat.size,
             file_attributes: stat.attributes,
-            reparse_tag: reparse_tag(stat.kind),
+            reparse_tag: reparse_tag(stat).0,
             number_of_links: standard.number_of_links,
             device_type: device::TYPE_DISK,
             device_characteristics: device::IS_MOUNTED,

@@ -11,6 +11,7 @@ mod volume;
 
 use super::{Ctx, Fail, Handled, Reply};
 use crate::fsa::change::{Change, Facets, StreamChange, apply};
+use crate::posix::SpecialKind;
 use crate::posix::{self, Stat};
 use crate::session::{Disk, FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NodeKey, NtStatus};
@@ -23,8 +24,6 @@ use crate::wire::query_info::{QueryInfoRequest, QueryInfoResponse};
 use crate::wire::set_info::{SetInfoRequest, SetInfoResponse};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// The tag of a symlink that is shown as itself (MS-FSCC 2.1.2.1).
 
 pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = QueryInfoRequest::decode(&mut body)?;
@@ -247,11 +246,16 @@ fn file_id_128(export_device: u64, key: NodeKey) -> [u8; 16] {
     id
 }
 
-pub fn reparse_tag(kind: posix::Kind) -> u32 {
-    match kind {
-        posix::Kind::Symlink => ReparseTag::SYMLINK.0,
-        posix::Kind::Special => ReparseTag::NFS.0,
-        posix::Kind::File | posix::Kind::Directory => 0,
+/// Zero for what is no reparse point. Special files have the tags of WSL, which Windows and every Linux client know; older
+/// Linux clients take NFS's tag for a symlink's.
+pub fn reparse_tag(stat: &posix::Stat) -> ReparseTag {
+    match stat.special() {
+        Some(SpecialKind::Fifo) => ReparseTag::LX_FIFO,
+        Some(SpecialKind::Socket) => ReparseTag::AF_UNIX,
+        Some(SpecialKind::Character) => ReparseTag::LX_CHR,
+        Some(SpecialKind::Block) => ReparseTag::LX_BLK,
+        None if stat.kind == posix::Kind::Symlink => ReparseTag::SYMLINK,
+        None => ReparseTag(0),
     }
 }
 

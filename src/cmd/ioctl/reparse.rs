@@ -3,7 +3,7 @@
 
 use super::{Done, Output, Target, encoded};
 use crate::fsa::change::Facets;
-use crate::posix::{Kind, Node, RelPath, SpecialKind, push_disk};
+use crate::posix::{Kind, Node, RelPath, push_disk};
 use crate::session::open::Held;
 use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NtStatus};
@@ -16,13 +16,9 @@ const HEADER: usize = 8;
 
 pub fn get(target: &Target<'_, '_>) -> Done {
     let object = &target.file.object;
-    let nfs;
     let found = match object.kind() {
         Kind::Symlink => symlink(&object.read_link()?),
-        Kind::Special => {
-            nfs = encoded(|w| on_wire(object.special().ok().flatten()).encode(w));
-            Reparse::Other { tag: ReparseTag::NFS, guid: None, data: &nfs }
-        }
+        Kind::Special => Reparse::Other { tag: tag(target)?, guid: None, data: &[] },
         Kind::File | Kind::Directory => return Err(NtStatus::NOT_A_REPARSE_POINT.into()),
     };
     let max = target.request.max_output_response as usize;
@@ -35,13 +31,10 @@ pub fn get(target: &Target<'_, '_>) -> Done {
     Ok(Output { status, data })
 }
 
-fn on_wire(special: Option<SpecialKind>) -> NfsNode {
-    match special {
-        Some(SpecialKind::Socket) => NfsNode::Socket,
-        Some(SpecialKind::Character { major, minor }) => NfsNode::Character { major, minor },
-        Some(SpecialKind::Block { major, minor }) => NfsNode::Block { major, minor },
-        Some(SpecialKind::Fifo) | None => NfsNode::Fifo,
-    }
+/// The tag that is there.
+fn tag(target: &Target<'_, '_>) -> Result<ReparseTag, NtStatus> {
+    let export = target.open.tree.disk()?.area.export()?;
+    Ok(crate::cmd::info::reparse_tag(&export.stat(&target.file.object)?))
 }
 
 pub fn set(target: &mut Target<'_, '_>) -> Done {
@@ -66,13 +59,11 @@ pub fn set(target: &mut Target<'_, '_>) -> Done {
 pub fn delete(target: &mut Target<'_, '_>) -> Done {
     target.needs(AccessMask::WRITE_DATA | AccessMask::WRITE_ATTRIBUTES)?;
     target.writable()?;
-    let tag = decode_deletion(target.request.input).map_err(|_| NtStatus::IO_REPARSE_DATA_INVALID)?;
-    let there = match target.file.object.kind() {
-        Kind::Symlink => ReparseTag::SYMLINK,
-        Kind::Special => ReparseTag::NFS,
-        Kind::File | Kind::Directory => return Err(NtStatus::NOT_A_REPARSE_POINT.into()),
-    };
-    if tag != there {
+    let asked = decode_deletion(target.request.input).map_err(|_| NtStatus::IO_REPARSE_DATA_INVALID)?;
+    if matches!(target.file.object.kind(), Kind::File | Kind::Directory) {
+        return Err(NtStatus::NOT_A_REPARSE_POINT.into());
+    }
+    if asked != tag(target)? {
         return Err(NtStatus::IO_REPARSE_TAG_MISMATCH.into());
     }
     become_(target, Node::Plain)
