@@ -57,6 +57,7 @@
 //! # assert!(effects.is_empty() && tree.is_empty());
 //! ```
 
+pub mod access;
 pub mod change;
 pub mod expression;
 

@@ -3,6 +3,7 @@
 //! A failure prints the seed and the shortest failing sequence found. `RULES_SEED=n` replays one seed,
 //! `RULES_STEPS=n` sets the number of steps per model.
 
+mod access;
 mod delete;
 mod driver;
 mod locks;
@@ -15,6 +16,11 @@ const STEPS: usize = 300_000;
 #[test]
 fn share_modes() {
     driver::run::<share::World>(STEPS);
+}
+
+#[test]
+fn access_checks_and_inheritance() {
+    driver::run::<access::Model>(STEPS);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! ACE and ACL (MS-DTYP 2.4.4, 2.4.5).
 
-use super::Sid;
+use super::{SecurityInformation, Sid};
 use crate::types::{AccessMask, open_enum};
 use crate::wire::codec::{DecodeError, Reader, Result, Writer};
 
@@ -42,6 +42,16 @@ impl AceType {
     /// The types that are a mask, a SID and perhaps application data.
     pub const fn is_simple(self) -> bool {
         matches!(self.0, 0..=3 | 9 | 0xA | 0xD | 0xE | 0x11..=0x13)
+    }
+
+    /// The part of a descriptor that an entry of this type in a SACL belongs to.
+    pub const fn part_of_sacl(self) -> SecurityInformation {
+        match self {
+            AceType::SYSTEM_MANDATORY_LABEL => SecurityInformation::LABEL,
+            AceType::SYSTEM_RESOURCE_ATTRIBUTE => SecurityInformation::ATTRIBUTE,
+            AceType::SYSTEM_SCOPED_POLICY_ID => SecurityInformation::SCOPE,
+            _ => SecurityInformation::SACL,
+        }
     }
 }
 
@@ -114,6 +124,10 @@ impl Ace {
         let kind = AceType(r.u8("AceType")?);
         let flags = AceFlags::from_bits_retain(r.u8("AceFlags")?);
         let size = usize::from(r.u16("AceSize")?);
+        // MS-DTYP 2.4.4.1: a multiple of 4.
+        if !size.is_multiple_of(4) {
+            return Err(DecodeError::new("AceSize"));
+        }
         let body = r.bytes(size.checked_sub(4).ok_or(DecodeError::new("AceSize"))?, "AceSize")?;
         let body = if kind.is_simple() {
             let mut r = Reader::new(body);

@@ -45,6 +45,14 @@ bitflags::bitflags! {
     }
 }
 
+impl SecurityInformation {
+    /// The parts that live in the SACL.
+    pub const IN_SACL: SecurityInformation = SecurityInformation::SACL
+        .union(SecurityInformation::LABEL)
+        .union(SecurityInformation::ATTRIBUTE)
+        .union(SecurityInformation::SCOPE);
+}
+
 /// A security descriptor. `Control::DACL_PRESENT` with no `dacl` is a null DACL: everything is allowed.
 /// The present bits are set for ACLs that are there, whatever `control` says; SELF_RELATIVE always is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -57,17 +65,13 @@ pub struct SecurityDescriptor {
 }
 
 impl SecurityDescriptor {
-    /// Only the parts named. The LABEL, ATTRIBUTE and SCOPE parts live in the SACL.
+    /// Only the parts named. The LABEL, ATTRIBUTE and SCOPE parts live in the SACL: its entries of those types.
     #[must_use]
     pub fn select(self, parts: SecurityInformation) -> SecurityDescriptor {
-        let sacl = SecurityInformation::SACL
-            | SecurityInformation::LABEL
-            | SecurityInformation::ATTRIBUTE
-            | SecurityInformation::SCOPE
-            | SecurityInformation::BACKUP;
         let whole = parts.contains(SecurityInformation::BACKUP);
+        let in_sacl = |part| whole || parts.contains(part);
         let mut drop = Control::empty();
-        if !parts.intersects(sacl) {
+        if !whole && !parts.intersects(SecurityInformation::IN_SACL) {
             drop |= Control::SACL_PRESENT
                 | Control::SACL_DEFAULTED
                 | Control::SACL_AUTO_INHERIT_REQ
@@ -86,7 +90,10 @@ impl SecurityDescriptor {
             control: self.control - drop,
             owner: self.owner.filter(|_| whole || parts.contains(SecurityInformation::OWNER)),
             group: self.group.filter(|_| whole || parts.contains(SecurityInformation::GROUP)),
-            sacl: self.sacl.filter(|_| parts.intersects(sacl)),
+            sacl: self.sacl.filter(|_| !drop.contains(Control::SACL_PRESENT)).map(|mut acl| {
+                acl.aces.retain(|ace| in_sacl(ace.kind.part_of_sacl()));
+                acl
+            }),
             dacl: self.dacl.filter(|_| dacl),
         }
     }
@@ -101,6 +108,12 @@ impl SecurityDescriptor {
     /// Offsets are counted from where the writer stands.
     pub fn encode(&self, w: &mut Writer<'_>) {
         let at = w.pos();
+        self.encode_from(w, at);
+    }
+
+    /// Offsets are counted from `base`.
+    pub fn encode_from(&self, w: &mut Writer<'_>, base: usize) {
+        let at = w.pos();
         let mut control = self.control | Control::SELF_RELATIVE;
         control.set(Control::SACL_PRESENT, self.sacl.is_some() || control.contains(Control::SACL_PRESENT));
         control.set(Control::DACL_PRESENT, self.dacl.is_some() || control.contains(Control::DACL_PRESENT));
@@ -109,7 +122,7 @@ impl SecurityDescriptor {
         w.u16(control.bits());
         w.zeros(16);
         let offset = |w: &mut Writer<'_>, field: usize| {
-            let here = w.pos() - at;
+            let here = w.pos() - base;
             w.patch_u32(at + field, here as u32);
         };
         if let Some(acl) = &self.sacl {
@@ -139,7 +152,12 @@ impl SecurityDescriptor {
     /// `bytes` is the whole descriptor; the parts may stand anywhere in it. Errors are answered with
     /// STATUS_INVALID_SECURITY_DESCR.
     pub fn decode(bytes: &[u8]) -> Result<SecurityDescriptor> {
-        let mut r = Reader::new(bytes);
+        SecurityDescriptor::decode_at(bytes, 0)
+    }
+
+    /// A descriptor that begins at `at` and counts its offsets from the start of `bytes`.
+    pub fn decode_at(bytes: &[u8], at: usize) -> Result<SecurityDescriptor> {
+        let mut r = Reader::at(bytes, at);
         if r.u8("SD Revision")? != 1 {
             return Err(DecodeError::new("SD Revision"));
         }

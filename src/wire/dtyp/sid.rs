@@ -58,6 +58,11 @@ impl Sid {
         (*self == Sid::unix_group(self.sub[1])).then_some(self.sub[1])
     }
 
+    /// `S-1-5-21-...`: an account or group of some machine or domain.
+    pub fn is_domain_account(&self) -> bool {
+        self.authority == [0, 0, 0, 0, 0, 5] && self.count == 5 && self.sub[0] == 21
+    }
+
     pub fn sub_authorities(&self) -> &[u32] {
         &self.sub[..usize::from(self.count)]
     }
