@@ -25,6 +25,14 @@ impl Identity {
         Ok(Some(Identity::new(user.name, user.uid.as_raw(), user.gid.as_raw(), groups)))
     }
 
+    /// The same by number.
+    pub fn of_uid(uid: u32) -> std::io::Result<Option<Identity>> {
+        match User::from_uid(Uid::from_raw(uid))? {
+            Some(user) => Identity::of_account(&user.name),
+            None => Ok(None),
+        }
+    }
+
     /// The account this process runs as: the only one it can act as without root.
     pub fn process() -> Identity {
         let (uid, gid) = (unistd::geteuid(), unistd::getegid());

@@ -34,8 +34,8 @@ const RACES: usize = 8;
 
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = CreateRequest::decode(&mut body)?;
-    check::request(&request)?;
     let tree = Arc::clone(ctx.tree()?);
+    check::request(&request, tree.token.is_privileged())?;
     let Some(disk) = tree.share.disk() else { return pipe::open(ctx, &request, reply) };
     let contexts = contexts::Asked::read(&request.create_contexts)?;
     let path = SmbPath::parse(&request.name)?;
@@ -54,8 +54,8 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     if !opens || request.create_options.contains(CreateOptions::DELETE_ON_CLOSE) {
         return None;
     }
-    check::request(&request).ok()?;
     let tree = Arc::clone(ctx.tree().ok()?);
+    check::request(&request, tree.token.is_privileged()).ok()?;
     let disk = tree.share.disk()?;
     let contexts = contexts::Asked::read(&request.create_contexts).ok()?;
     let path =
@@ -66,7 +66,7 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let found = export.lookup_cached(&path, if reparse { Last::Keep } else { Last::Follow })?;
     let mut opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
     match opening.existing(found) {
-        // Somebody has to give up an oplock first.
+        // Somebody has to give up an oplock first, or a security descriptor has to be looked into.
         Err(Fail::Pending) => None,
         existing => Some(existing.and_then(|done| finish(ctx, &request, &contexts, done, reply))),
     }
@@ -90,6 +90,8 @@ struct Done {
     path: RelPath,
     access: AccessMask,
     action: CreateAction,
+    /// It has a security descriptor of its own.
+    described: bool,
 }
 
 impl Create<'_, '_, '_> {
@@ -138,11 +140,11 @@ impl Create<'_, '_, '_> {
         if overwrites {
             check::overwrite(stat.attributes, self.request.file_attributes)?;
         }
-        let access = self.grant(&object, &path, &stat, overwrites)?;
+        let (access, described) = self.grant(&mut object, &path, &stat, overwrites)?;
 
         let data = DataAccess {
-            read: access.intersects(AccessMask::READ_DATA | AccessMask::EXECUTE)
-                || (directory && access.contains(AccessMask::LIST_DIRECTORY)),
+            read: access.contains(AccessMask::READ_DATA)
+                || (!directory && access.contains(AccessMask::EXECUTE)),
             write: !directory
                 && (overwrites || access.intersects(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)),
         };
@@ -154,7 +156,10 @@ impl Create<'_, '_, '_> {
         let id = self.ctx.gate.opens.new_id();
         let ask = self.ask(id, &stat, path.clone(), access, overwrites);
         self.register(ask)?;
-        let done = |object, stat, action| Done { id, object, stat, path: fsa_path(&path), access, action };
+        let done = |object, stat, action| {
+            let path = fsa_path(&path);
+            Done { id, object, stat, path, access, action, described }
+        };
         if !overwrites {
             return Ok(done(object, stat, CreateAction::OPENED));
         }
@@ -212,14 +217,31 @@ impl Create<'_, '_, '_> {
         if !self.ctx.tree()?.maximal_access.contains(AccessMask::ADD_FILE) {
             return Err(NtStatus::ACCESS_DENIED.into());
         }
-        let how = self.how();
+        let mut how = self.how();
         if how.attributes.contains(FileAttributes::READONLY)
             && self.request.create_options.contains(CreateOptions::DELETE_ON_CLOSE)
         {
             return Err(NtStatus::CANNOT_DELETE.into());
         }
+        let tree = Arc::clone(self.ctx.tree()?);
+        let given = self.asked.descriptor.as_ref();
+        if given.is_some_and(|sd| sd.sacl.is_some()) && !tree.token.is_privileged() {
+            return Err(NtStatus::PRIVILEGE_NOT_HELD.into());
+        }
+        let heritage = self.export.heritage(missing, how.directory, given, &tree.token)?;
+        how.guarded = heritage.is_some();
         self.disk.area.rules.lock().may_create(&fsa_path(&missing.path))?;
         let mut made = self.export.create(missing, how)?;
+        if let Some(heritage) = &heritage {
+            let endowed = self.export.endow(&made.object, &made.stat, heritage, &tree.token);
+            made.stat = match endowed.and_then(|()| self.export.stat(&made.object)) {
+                Ok(stat) => stat,
+                Err(status) => {
+                    let _ = self.export.remove(&made.object, &made.path);
+                    return Err(status.into());
+                }
+            };
+        }
         let wanted = self.wanted();
         let access = if wanted.contains(AccessMask::MAXIMUM_ALLOWED) {
             AccessMask::FILE_ALL | (wanted & !AccessMask::MAXIMUM_ALLOWED)
@@ -260,39 +282,68 @@ impl Create<'_, '_, '_> {
         }
         let path = fsa_path(&made.path);
         self.tell(change::Change::created(path.clone(), how.directory).by(OpenId(id.volatile)).of(stat.key));
-        Ok(Done { id, object: made.object, stat, path, access, action: CreateAction::CREATED })
+        let described = heritage.is_some();
+        Ok(Done { id, object: made.object, stat, path, access, action: CreateAction::CREATED, described })
     }
 
     fn how(&self) -> NewFile {
         NewFile {
             directory: self.request.create_options.contains(CreateOptions::DIRECTORY_FILE),
             attributes: self.request.file_attributes,
+            guarded: false,
         }
     }
 
-    /// The granted access, or ACCESS_DENIED. Data access is left to the kernel, which decides at the open; only
-    /// what no open shows is asked for.
+    fn backup_intent(&self) -> bool {
+        self.request.create_options.contains(CreateOptions::OPEN_FOR_BACKUP_INTENT)
+    }
+
+    /// The granted access, or ACCESS_DENIED; and whether a security descriptor of the object's own had a say in it.
+    /// Data access is left to the kernel beside it, which decides at the open; only what no open shows is asked for.
     fn grant(
         &self,
-        object: &Object,
+        object: &mut Object,
         path: &posix::RelPath,
+        stat: &Stat,
+        overwrites: bool,
+    ) -> Result<(AccessMask, bool), Fail> {
+        let tree = self.ctx.tree()?;
+        let rights = self.export.rights(object, path, stat, &tree.token, self.backup_intent())?;
+        let described = rights.are_stored();
+        if described && self.ctx.flight.is_none() {
+            return Err(Fail::Pending);
+        }
+        let granted = self.granted(&rights, stat, overwrites)?;
+        if described {
+            object.trust();
+        }
+        Ok((granted, described))
+    }
+
+    fn granted(
+        &self,
+        rights: &posix::Rights<'_>,
         stat: &Stat,
         overwrites: bool,
     ) -> Result<AccessMask, NtStatus> {
         let wanted = self.wanted();
-        let share_allows = self.ctx.tree()?.maximal_access;
+        let share_allows = self.ctx.tree()?.maximal_access | AccessMask::ACCESS_SYSTEM_SECURITY;
         let readonly = stat.attributes.contains(FileAttributes::READONLY) && stat.kind != Kind::Directory;
         let writes = AccessMask::WRITE_DATA | AccessMask::APPEND_DATA;
         if overwrites && (readonly || !share_allows.contains(AccessMask::WRITE_DATA)) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         if wanted.contains(AccessMask::MAXIMUM_ALLOWED) {
-            let mut most = self.export.granted(object, path, AccessMask::FILE_ALL)? & share_allows;
+            let mut most = rights.most()? & share_allows;
             if readonly {
                 most &= !writes;
             }
-            let rest = wanted & !AccessMask::MAXIMUM_ALLOWED;
-            return if most.contains(rest) { Ok(most) } else { Err(NtStatus::ACCESS_DENIED) };
+            let rest = wanted & !(AccessMask::MAXIMUM_ALLOWED | AccessMask::ACCESS_SYSTEM_SECURITY);
+            return if most.contains(rest) && rights.allow(rest | self.implied(overwrites))? {
+                Ok(most | (wanted & AccessMask::ACCESS_SYSTEM_SECURITY))
+            } else {
+                Err(NtStatus::ACCESS_DENIED)
+            };
         }
         if !share_allows.contains(wanted) || (readonly && wanted.intersects(writes)) {
             return Err(NtStatus::ACCESS_DENIED);
@@ -302,14 +353,25 @@ impl Create<'_, '_, '_> {
             | AccessMask::READ_ATTRIBUTES
             | AccessMask::READ_CONTROL
             | AccessMask::READ_EA
-            | AccessMask::SYNCHRONIZE;
+            | AccessMask::SYNCHRONIZE
+            | AccessMask::ACCESS_SYSTEM_SECURITY;
         let shown_by_open =
             if stat.kind == Kind::Directory { shown_by_open & !writes } else { shown_by_open };
-        let asked = wanted & !self.not_shown(shown_by_open);
-        if !asked.is_empty() && !self.export.granted(object, path, asked)?.contains(asked) {
+        if !rights.allow(wanted | self.implied(overwrites))?
+            || !rights.kernel_grants(wanted & !self.not_shown(shown_by_open))?
+        {
             return Err(NtStatus::ACCESS_DENIED);
         }
         Ok(wanted)
+    }
+
+    /// What overwriting takes of a descriptor without being asked for (MS-FSA 2.1.5.1.2).
+    fn implied(&self, overwrites: bool) -> AccessMask {
+        match (overwrites, self.request.create_disposition) {
+            (false, _) => AccessMask::empty(),
+            (true, CreateDisposition::SUPERSEDE) => AccessMask::DELETE,
+            (true, _) => AccessMask::WRITE_DATA | AccessMask::WRITE_EA | AccessMask::WRITE_ATTRIBUTES,
+        }
     }
 
     fn ask(
@@ -404,7 +466,8 @@ fn finish(
     let tree = Arc::clone(ctx.tree()?);
     let disk = tree.disk()?;
     let session = Arc::clone(ctx.session()?);
-    let answers = contexts::answer(asked, disk, &done)?;
+    let backup = request.create_options.contains(CreateOptions::OPEN_FOR_BACKUP_INTENT);
+    let answers = contexts::answer(asked, &tree, &done, backup)?;
     let Done { id, object, stat, access, action, .. } = done;
     let open = Arc::new(Open::new(
         id,

@@ -135,6 +135,7 @@ impl Gate {
             dir_mode: share.dir_mode,
             umask: self.umask,
             side: Arc::clone(&self.side),
+            acls: share.acls,
         };
         let mut areas = self.areas.lock();
         areas.retain(|area| area.strong_count() > 0);

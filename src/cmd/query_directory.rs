@@ -2,6 +2,7 @@
 
 use super::info::{file_id, reparse_tag};
 use super::{Ctx, Handled, Reply};
+use crate::fsa::access::Token;
 use crate::fsa::expression::{Expression, has_wildcard};
 use crate::posix::{DirScan, Entry, Export, Kind, Last, Lookup, Object, SmbPath, Stat, name_to_smb};
 use crate::session::Listing;
@@ -44,6 +45,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         directory: &file.object,
         device: export.facts().device,
         names_only: class == FileInfoClass::NAMES,
+        token: open.tree.disk()?.settings.hide_unreadable.then_some(&open.tree.token),
         single: request.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY),
     };
     let full = walk.fill(listing, &mut out)?;
@@ -103,6 +105,8 @@ struct Walk<'a> {
     directory: &'a Object,
     device: u64,
     names_only: bool,
+    /// Only what its bearer may read is shown.
+    token: Option<&'a Token>,
     single: bool,
 }
 
@@ -152,12 +156,21 @@ impl Walk<'_> {
         Ok(false)
     }
 
-    /// Writes one entry. Some(false): it does not fit. None: it is not there any more.
+    /// Writes one entry. Some(false): it does not fit. None: it is not there any more, or is not shown to this user.
     fn push(&self, entry: &Entry, out: &mut DirWriter<'_, '_>) -> Result<Option<bool>, NtStatus> {
+        let seen = match self.token {
+            Some(token) if !matches!(entry.name.as_str(), "." | "..") => match self.look(entry, token) {
+                Ok(Some(stat)) => Some(stat),
+                Ok(None) | Err(NtStatus::ACCESS_DENIED) => return Ok(None),
+                Err(status) => return Err(status),
+            },
+            _ => None,
+        };
         if self.names_only {
             return Ok(Some(out.push(&DirEntry::default(), &entry.name)));
         }
-        let facts = match self.export.stat_entry(self.directory, entry) {
+        let stat = seen.map_or_else(|| self.export.stat_entry(self.directory, entry), |stat| Ok(Some(stat)));
+        let facts = match stat {
             Ok(Some(stat)) => facts(self.device, &stat),
             Ok(None) => return Ok(None),
             // The name may be seen all the same.
@@ -165,6 +178,14 @@ impl Walk<'_> {
             Err(status) => return Err(status),
         };
         Ok(Some(out.push(&facts, &entry.name)))
+    }
+
+    /// None: it is not there, or the user may not read it.
+    fn look(&self, entry: &Entry, token: &Token) -> Result<Option<Stat>, NtStatus> {
+        let Some((object, stat)) = self.export.object_of_entry(self.directory, entry)? else {
+            return Ok(None);
+        };
+        Ok(self.export.may_see(&object, &stat, token)?.then_some(stat))
     }
 
     /// One name is looked up, not searched for.

@@ -41,12 +41,16 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
             if encrypt && !can_seal {
                 return Err(NtStatus::ACCESS_DENIED.into());
             }
-            (ShareType::DISK, ShareFlags::empty(), encrypt, access, identity_of(&share, disk, &who)?)
+            let mut flags = ShareFlags::empty();
+            flags.set(ShareFlags::ACCESS_BASED_DIRECTORY_ENUM, disk.settings.hide_unreadable);
+            (ShareType::DISK, flags, encrypt, access, identity_of(&share, disk, &who)?)
         }
     };
     let mut share_flags = flags;
     share_flags.set(ShareFlags::ENCRYPT_DATA, encrypt);
-    let tree = Arc::new(TreeConnect::new(session.new_tree_id(), share, identity, access, encrypt));
+    let authenticated = !(who.guest || who.anonymous);
+    let id = session.new_tree_id();
+    let tree = Arc::new(TreeConnect::new(id, share, identity, access, encrypt, authenticated));
     session.add_tree(Arc::clone(&tree));
     ctx.tree = Some(tree);
     TreeConnectResponse {

@@ -17,7 +17,8 @@ pub use man::{example, manual};
 pub use problem::{Problem, Problems, Severity, Spot, nearest};
 pub use read::Host;
 pub use settings::{
-    Access, Encryption, Guest, Kerberos, Owner, Place, Server, Settings, Share, Signing, Symlinks, Watch,
+    Access, Acls, Encryption, Guest, Kerberos, Owner, Place, Server, Settings, Share, Signing, Symlinks,
+    Watch,
 };
 pub use values::{check_share_name, check_user_name, parse_address, parse_duration, show_duration};
 

@@ -270,6 +270,8 @@ impl<'a> Reader<'a> {
             dir_mode: fields.optional("dir_mode", |v| values::mode(v, 0o3777)),
             encryption: fields.optional("encryption", |v| values::word(v, values::ENCRYPTION)),
             symlinks: fields.value("symlinks", |v| values::word(v, values::SYMLINKS)),
+            acls: fields.value("acls", |v| values::word(v, values::ACLS)),
+            hide_unreadable: fields.value("hide_unreadable", values::boolean),
             leases: fields.value("leases", values::boolean),
             directory_leases: fields.value("directory_leases", values::boolean),
             watch: fields.value("watch", |v| values::word(v, values::WATCH)),

@@ -66,6 +66,8 @@ pub struct Share {
     /// `None`: as the server says. Ask [`Settings::encryption_of`].
     pub encryption: Option<Encryption>,
     pub symlinks: Symlinks,
+    pub acls: Acls,
+    pub hide_unreadable: bool,
     pub leases: bool,
     pub directory_leases: bool,
     pub watch: Watch,
@@ -116,6 +118,18 @@ pub enum Symlinks {
     Inside,
     /// Followed anywhere on the machine.
     Outside,
+}
+
+/// What becomes of security descriptors that clients set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acls {
+    /// Stored as Windows would.
+    #[default]
+    Windows,
+    /// The same, but that their ACLs were inherited is kept as sent.
+    Verbatim,
+    /// Mode and POSIX ACL are all there is.
+    Posix,
 }
 
 /// How changes made outside SMB are noticed.

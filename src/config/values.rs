@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::nearest;
-use super::settings::{Access, Encryption, Guest, Owner, Signing, Symlinks, Watch};
+use super::settings::{Access, Acls, Encryption, Guest, Owner, Signing, Symlinks, Watch};
 use crate::crypto::Cipher;
 use crate::types::Dialect;
 
@@ -29,6 +29,8 @@ pub const ENCRYPTION: &[(&str, Encryption)] =
 pub const SIGNING: &[(&str, Signing)] = &[("required", Signing::Required), ("offered", Signing::Offered)];
 pub const GUEST: &[(&str, Guest)] = &[("off", Guest::Off), ("ro", Guest::ReadOnly), ("rw", Guest::ReadWrite)];
 pub const ACCESS: &[(&str, Access)] = &[("ro", Access::ReadOnly), ("rw", Access::ReadWrite)];
+pub const ACLS: &[(&str, Acls)] =
+    &[("windows", Acls::Windows), ("verbatim", Acls::Verbatim), ("posix", Acls::Posix)];
 pub const SYMLINKS: &[(&str, Symlinks)] =
     &[("inside", Symlinks::Inside), ("never", Symlinks::Never), ("outside", Symlinks::Outside)];
 pub const WATCH: &[(&str, Watch)] =

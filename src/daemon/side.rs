@@ -1,8 +1,12 @@
-//! What file systems without extended attributes cannot hold (DOS attributes, creation times), in the state database.
+//! What file systems cannot hold, in the state database: DOS attributes and creation times where there are no extended
+//! attributes, security descriptors where those of the name space `security` cannot be written.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use super::records::Durable;
 use super::{Failure, State};
@@ -16,9 +20,12 @@ const CRC: usize = 4;
 const DELAY: Duration = Duration::from_secs(1);
 
 /// Key: device and inode (8 bytes each, big endian), name. Value: version (1), value, CRC-32 of key and all before (4, LE).
+///
+/// What names there are stands under a node of its own, [`NAMES`].
 pub struct SledSide {
     tree: sled::Tree,
     pub(super) streams: Durable,
+    names: RwLock<HashSet<String>>,
     changed: Sender<()>,
 }
 
@@ -28,6 +35,7 @@ impl SledSide {
         let tree = state.db.open_tree(TREE).map_err(|e| failed(&e))?;
         let streams = state.db.open_tree(super::records::TREE).map_err(|e| failed(&e))?;
         let streams = Durable::new(streams, state.disk());
+        let names = names(&tree).map_err(|e| failed(&e))?;
         let (changed, changes) = channel();
         let disk = state.disk();
         // Ends with the store, whose sender it waits for.
@@ -43,7 +51,7 @@ impl SledSide {
                 }
             })
             .map_err(|e| failed(&e))?;
-        Ok(Arc::new(SledSide { tree, streams, changed }))
+        Ok(Arc::new(SledSide { tree, names: RwLock::new(names), streams, changed }))
     }
 
     fn report(&self, done: sled::Result<()>) {
@@ -68,9 +76,17 @@ impl SideStore for SledSide {
     }
 
     fn put(&self, key: NodeKey, name: &str, value: &[u8]) {
+        if !self.knows(name) {
+            self.report(self.tree.insert(record_key(NAMES, name), &[VERSION][..]).map(drop));
+            self.names.write().insert(name.to_owned());
+        }
         let key = record_key(key, name);
         let record = encode(&key, value);
         self.report(self.tree.insert(key, record).map(drop));
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.names.read().contains(name)
     }
 
     fn remove(&self, key: NodeKey) {
@@ -86,6 +102,16 @@ impl SideStore for SledSide {
             self.report(Ok(()));
         }
     }
+}
+
+/// No node: the names that were ever used.
+const NAMES: NodeKey = NodeKey { dev: u64::MAX, ino: u64::MAX };
+
+fn names(tree: &sled::Tree) -> sled::Result<HashSet<String>> {
+    let prefix = record_key(NAMES, "");
+    let len = prefix.len();
+    let found = tree.scan_prefix(prefix).keys();
+    found.map(|key| Ok(String::from_utf8_lossy(&key?[len..]).into_owned())).collect()
 }
 
 fn record_key(key: NodeKey, name: &str) -> Vec<u8> {
@@ -127,6 +153,7 @@ mod tests {
         let open = || State::open(dir.path(), Duration::from_secs(5)).unwrap_or_else(|e| panic!("{e:?}"));
         let state = open();
         let side = SledSide::open(&state).expect("opens");
+        assert!(!side.knows("user.DOSATTRIB"));
         side.put(node(1), "user.DOSATTRIB", b"one");
         side.put(node(1), "user.other", b"");
         side.put(node(2), "user.DOSATTRIB", b"two");
@@ -142,6 +169,7 @@ mod tests {
         let state = open();
         let side = SledSide::open(&state).expect("opens");
         assert_eq!(side.get(node(2), "user.DOSATTRIB").as_deref(), Some(&b"two"[..]));
+        assert!(side.knows("user.other") && !side.knows("security.NTACL"));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use super::{Kind, Stat};
 use crate::types::AccessMask;
-use crate::wire::dtyp::{AceBody, AceFlags, AceType, Acl, Sid};
+use crate::wire::dtyp::{AceBody, AceFlags, AceType, Acl, SecurityDescriptor, Sid};
 
-/// The xattr.
+/// The xattrs.
 pub const NAME: &std::ffi::CStr = c"system.posix_acl_access";
+pub const DEFAULT: &std::ffi::CStr = c"system.posix_acl_default";
 
 /// Who an entry is about. The order is the one on disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,6 +37,13 @@ impl Entry {
         [(Tag::Owner, 6), (Tag::OwningGroup, 3), (Tag::Other, 0)]
             .map(|(tag, shift)| Entry { tag, bits: mode >> shift & 7 })
             .to_vec()
+    }
+
+    /// The permission bits of a mode; the group's are those of the mask, if there is one (as chmod has it).
+    pub fn mode(entries: &[Entry]) -> u32 {
+        let bits = |tag| entries.iter().find(|e| e.tag == tag).map(|e| e.bits);
+        let of = |tag| bits(tag).unwrap_or(0);
+        of(Tag::Owner) << 6 | bits(Tag::Mask).unwrap_or(of(Tag::OwningGroup)) << 3 | of(Tag::Other)
     }
 
     /// Version 2, then entries of tag 16, bits 16, id 32 bits.
@@ -129,14 +137,35 @@ pub fn of_dacl(dacl: Option<&Acl>, stat: &Stat, nobody: Option<u32>) -> Option<V
         }
         bits(if dacl.is_some() { granted } else { AccessMask::FILE_ALL }, tag, stat)
     };
-    let mut entries: Vec<Entry> = tags.into_iter().map(|tag| Entry { tag, bits: bits_of(tag) }).collect();
+    Some(with_mask(tags.into_iter().map(|tag| Entry { tag, bits: bits_of(tag) }).collect()))
+}
+
+/// The same with a mask that takes nothing away, where one is needed; in the order on disk.
+pub fn with_mask(mut entries: Vec<Entry>) -> Vec<Entry> {
     if entries.iter().any(|e| e.tag.is_named()) {
         let class = |e: &&Entry| e.tag.is_named() || e.tag == Tag::OwningGroup;
         let mask = entries.iter().filter(class).fold(0, |all, e| all | e.bits);
         entries.push(Entry { tag: Tag::Mask, bits: mask });
-        entries.sort_unstable_by_key(|e| e.tag);
     }
-    Some(entries)
+    entries.sort_unstable_by_key(|e| e.tag);
+    entries
+}
+
+/// The classes of a mode, and everybody else whom the DACL of a descriptor speaks of. Who has no Unix account or group
+/// is passed over.
+/// `nobody`: the account behind anonymous sessions.
+pub fn tags(descriptor: &SecurityDescriptor, stat: &Stat, nobody: Option<u32>) -> Vec<Tag> {
+    let aces = descriptor.dacl.iter().flat_map(|acl| &acl.aces);
+    let in_force = aces.filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY));
+    let mut tags = vec![Tag::Owner, Tag::OwningGroup, Tag::Other];
+    for sid in in_force.filter_map(|ace| ace.body.sid()) {
+        if let Some(Whom::One(tag)) = whom(sid, stat, nobody)
+            && !tags.contains(&tag)
+        {
+            tags.push(tag);
+        }
+    }
+    tags
 }
 
 fn whom(sid: &Sid, stat: &Stat, nobody: Option<u32>) -> Option<Whom> {
@@ -152,17 +181,22 @@ fn whom(sid: &Sid, stat: &Stat, nobody: Option<u32>) -> Option<Whom> {
     })
 }
 
-fn bits(granted: AccessMask, tag: Tag, stat: &Stat) -> u32 {
+/// Whether a file's mode let it be executed by the class of an entry; somebody new counts with its owner.
+pub fn was_executable(stat: &Stat, tag: Tag) -> bool {
     let shift = match tag {
         Tag::OwningGroup => 3,
         Tag::Other => 0,
         Tag::Owner | Tag::User(_) | Tag::Group(_) | Tag::Mask => 6,
     };
+    stat.mode >> shift & 1 != 0
+}
+
+fn bits(granted: AccessMask, tag: Tag, stat: &Stat) -> u32 {
     let read = granted.contains(AccessMask::READ_DATA);
     let write = granted.contains(AccessMask::WRITE_DATA);
     let execute = match stat.kind {
         Kind::Directory => granted.contains(AccessMask::TRAVERSE),
-        _ => read && stat.mode >> shift & 1 != 0,
+        _ => read && was_executable(stat, tag),
     };
     u32::from(read) << 2 | u32::from(write) << 1 | u32::from(execute)
 }

@@ -44,6 +44,7 @@ impl Export {
             key: stat::key(&stx),
             kind: stat::kind(&stx),
             data: DataAccess::default(),
+            trusted: false,
             stream: None,
         };
         let dos = match object.kind {
@@ -89,7 +90,9 @@ impl Export {
         let set = || sys::xattr::set(&object.fd, dosattrib::NAME, &value);
         match set() {
             // The kernel wants the right to write data for this; SMB also lets the owner.
-            Err(Errno::ACCESS | Errno::PERM) if self.owns(object) => with_process_rights(set),
+            Err(Errno::ACCESS | Errno::PERM) if object.trusted || self.owns(object) => {
+                with_process_rights(set)
+            }
             other => other.map_err(of_errno),
         }
     }
@@ -141,7 +144,9 @@ impl Export {
         let set = || rustix::fs::utimensat(&object.fd, c"", &stamps, AtFlags::EMPTY_PATH);
         match set() {
             // The kernel keeps this for the owner; SMB grants it to whoever may write (FILE_WRITE_ATTRIBUTES).
-            Err(Errno::PERM) if may_write(object) => with_process_rights(set),
+            Err(Errno::PERM | Errno::ACCESS) if object.trusted || may_write(object) => {
+                with_process_rights(set)
+            }
             other => other.map_err(of_errno),
         }
     }
@@ -167,7 +172,18 @@ fn may_write(object: &Object) -> bool {
     sys::file::access(&object.fd, sys::file::Access::Write).unwrap_or(false)
 }
 
-pub(super) fn with_process_rights(work: impl FnOnce() -> rustix::io::Result<()>) -> Result<()> {
+/// What the user may do, or the process where a stored descriptor lets him.
+pub(super) fn as_far_as_trusted<T>(
+    object: &Object,
+    mut work: impl FnMut() -> rustix::io::Result<T>,
+) -> Result<T> {
+    match work() {
+        Err(Errno::ACCESS | Errno::PERM) if object.trusted => with_process_rights(work),
+        other => other.map_err(of_errno),
+    }
+}
+
+pub(super) fn with_process_rights<T>(work: impl FnOnce() -> rustix::io::Result<T>) -> Result<T> {
     if !sys::creds::can_switch() {
         return Err(of_errno(Errno::ACCESS));
     }

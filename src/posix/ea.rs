@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
+use super::attr::as_far_as_trusted;
 use super::{Export, Kind, Object, Result, of_errno};
 use crate::sys;
 use crate::types::NtStatus;
@@ -61,16 +62,19 @@ impl Export {
     fn ea_value(&self, object: &Object, name: &str) -> Result<Vec<u8>> {
         let full = full_name(name)?;
         let mut value = vec![0; 4096];
-        loop {
-            match sys::xattr::get(&object.fd, &full, &mut value) {
-                Ok(len) => {
-                    value.truncate(len);
-                    return Ok(value);
+        as_far_as_trusted(object, || {
+            loop {
+                match sys::xattr::get(&object.fd, &full, &mut value) {
+                    Err(Errno::RANGE) if value.len() < MAX => value.resize(MAX, 0),
+                    Ok(len) => {
+                        value.truncate(len);
+                        return Ok(());
+                    }
+                    Err(errno) => return Err(errno),
                 }
-                Err(Errno::RANGE) if value.len() < MAX => value.resize(MAX, 0),
-                Err(errno) => return Err(of_errno(errno)),
             }
-        }
+        })?;
+        Ok(value)
     }
 
     /// Sets one; an empty value removes it (MS-FSCC 2.4.16). Names are compared without case, the spelling on
@@ -85,16 +89,17 @@ impl Export {
         let known = self.eas(object)?.into_iter().find(|ea| ea.name.eq_ignore_ascii_case(name));
         let full = full_name(known.as_ref().map_or(name, |ea| &ea.name))?;
         if !value.is_empty() {
-            return sys::xattr::set(&object.fd, &full, value).map_err(|errno| match errno {
+            let set = as_far_as_trusted(object, || match sys::xattr::set(&object.fd, &full, value) {
                 // Full is the inode's room for them long before the disk is.
-                Errno::TOOBIG | Errno::RANGE | Errno::NOSPC => NtStatus::EA_TOO_LARGE,
-                other => of_errno(other),
-            });
+                Err(Errno::TOOBIG | Errno::RANGE | Errno::NOSPC) => Ok(false),
+                other => other.map(|()| true),
+            })?;
+            return if set { Ok(()) } else { Err(NtStatus::EA_TOO_LARGE) };
         }
-        match sys::xattr::remove(&object.fd, &full) {
+        as_far_as_trusted(object, || match sys::xattr::remove(&object.fd, &full) {
             Err(Errno::NODATA) => Ok(()),
-            other => other.map_err(of_errno),
-        }
+            other => other,
+        })
     }
 }
 

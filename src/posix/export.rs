@@ -12,7 +12,9 @@ use rustix::io::Errno;
 
 use super::bulk::Bulk;
 use super::index::Indexes;
+use super::unstored::Unstored;
 use super::{Facts, MemorySide, Result, SideStore, facts, of_errno, stat, status, stream};
+use crate::config::Acls;
 use crate::sys;
 use crate::types::{NodeKey, NtStatus};
 
@@ -37,8 +39,10 @@ pub struct Policy {
     pub dir_mode: Option<u32>,
     /// What the process had before the daemon set it to 0.
     pub umask: u32,
-    /// Where DOS attributes live when the file system has no xattrs.
+    /// Where DOS attributes live when the file system has no xattrs, and security descriptors when it has none for
+    /// this process.
     pub side: Arc<dyn SideStore>,
+    pub acls: Acls,
 }
 
 impl Default for Policy {
@@ -49,6 +53,7 @@ impl Default for Policy {
             dir_mode: None,
             umask: 0o022,
             side: Arc::new(MemorySide::default()),
+            acls: Acls::default(),
         }
     }
 }
@@ -63,6 +68,7 @@ pub(super) struct Root {
     pub(super) place: Vec<u8>,
     pub(super) facts: Arc<Facts>,
     pub(super) indexes: Indexes,
+    pub(super) unstored: Unstored,
 }
 
 /// One exported path.
@@ -96,7 +102,7 @@ impl Export {
     #[cfg(test)]
     pub(super) fn open_without_xattrs(path: &Path, policy: Policy) -> std::io::Result<Export> {
         let mut root = Root::open(path)?;
-        root.facts = Arc::new(Facts { xattrs: false, ..(*root.facts).clone() });
+        root.facts = Arc::new(Facts { xattrs: false, security_xattrs: false, ..(*root.facts).clone() });
         let export = Export::open(path, policy)?;
         export.streams.bulk.set_facts(&root.facts);
         *export.root.write() = Arc::new(root);
@@ -211,7 +217,8 @@ impl Root {
         )?);
         let place = std::fs::canonicalize(path)?.as_os_str().as_bytes().to_vec();
         let facts = facts::find(fd.as_fd(), &stx, &place)?;
-        let indexes = Indexes::new(facts::clockwork(&facts));
+        let clockwork = facts::clockwork(&facts);
+        let indexes = Indexes::new(clockwork);
         Ok(Root {
             key: stat::key(&stx),
             mount: stx.stx_mnt_id,
@@ -220,6 +227,7 @@ impl Root {
             place,
             facts: Arc::new(facts),
             indexes,
+            unstored: Unstored::new(clockwork),
         })
     }
 

@@ -36,6 +36,8 @@ pub struct Facts {
     pub magic: u64,
     pub locality: Locality,
     pub xattrs: bool,
+    /// `security.` ones too, for this process: what takes CAP_SYS_ADMIN.
+    pub security_xattrs: bool,
     pub read_only: bool,
     /// Files can share blocks (FSCTL_DUPLICATE_EXTENTS_TO_FILE).
     pub shares_extents: bool,
@@ -110,6 +112,11 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
         Ok(_) | Err(Errno::NODATA | Errno::RANGE | Errno::ACCESS) => true,
         Err(_) => false,
     };
+    // Removing what is not there asks for every permission and changes nothing.
+    let security_xattrs = match sys::xattr::remove(root, c"security.smbgate.probe") {
+        Ok(()) | Err(Errno::NODATA | Errno::ROFS) => true,
+        Err(_) => false,
+    };
     let read_only = vfs.f_flag.contains(StatVfsMountFlags::RDONLY);
     let (shares_extents, compresses) = if locality == Locality::Local && !read_only {
         extents(root, fs.f_type as u64)
@@ -128,6 +135,7 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
     Ok(Facts {
         locality,
         xattrs,
+        security_xattrs,
         case: match INSENSITIVE.contains(&fs_type.as_str()) {
             true => CaseRule::Insensitive,
             false => CaseRule::Sensitive,

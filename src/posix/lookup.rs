@@ -78,6 +78,7 @@ impl Dir {
             key: stat::key(&self.seen),
             kind: Kind::Directory,
             data: DataAccess::default(),
+            trusted: false,
             stream: None,
         }
     }

@@ -53,6 +53,8 @@ pub struct Object {
     pub(super) key: NodeKey,
     pub(super) kind: Kind,
     pub(super) data: DataAccess,
+    /// A stored descriptor granted what it was opened for: see [`Object::trust`].
+    pub(super) trusted: bool,
     /// It is one of the object's named streams: what reads, writes and measures data means that.
     pub(super) stream: Option<Box<Handle>>,
 }
@@ -76,6 +78,14 @@ impl Object {
 
     pub fn is_stream(&self) -> bool {
         self.stream.is_some()
+    }
+
+    /// What is asked of it from now on was granted by a stored security descriptor: where the kernel keeps a right for
+    /// the owner, or has none like it (changing attributes, times, permissions, taking ownership; extended attributes
+    /// without the data), the process does it. The callers check
+    /// that the right was granted.
+    pub fn trust(&mut self) {
+        self.trusted = true;
     }
 
     /// What the descriptor allows now; nothing while it is `O_PATH`.

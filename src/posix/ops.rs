@@ -8,16 +8,18 @@ use rustix::io::Errno;
 use super::dosattrib::DosAttrib;
 use super::index::Edit;
 use super::stat::{KEPT, default_attributes};
-use super::{DataAccess, Export, Kind, Missing, Object, RelPath, Result, Stat, of_errno, stat};
+use super::{DataAccess, Export, Kind, Missing, Object, RelPath, Result, Stat, of_errno, stat, status};
 use crate::sys;
 use crate::types::{FileAttributes, NtStatus};
 
 /// How a new file or directory shall be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct NewFile {
     pub directory: bool,
     /// READONLY, HIDDEN, SYSTEM, ... ; ARCHIVE is added to files.
     pub attributes: FileAttributes,
+    /// It will get a security descriptor: until then it is its owner's alone, whatever the share says of modes.
+    pub guarded: bool,
 }
 
 /// What was made. `object` of a file is open for data, read and write; of a directory, for reading.
@@ -64,6 +66,7 @@ impl Export {
             true => (policy.dir_mode.unwrap_or(0o777 & !policy.umask), policy.dir_mode),
             false => (policy.file_mode.unwrap_or(0o666 & !policy.umask), policy.file_mode),
         };
+        let (mode, exact) = if how.guarded { (mode & 0o7700, None) } else { (mode, exact) };
         let mode = Mode::from_raw_mode(mode);
         let parent = at.parent.fd.as_fd();
         let made = root.indexes.change(&[(parent, at.parent.key, &[Edit::Added(name)])], || {
@@ -92,11 +95,12 @@ impl Export {
         })?;
         // A new file has no DOS attributes on disk.
         let stx = sys::file::stat_fd(&fd).map_err(of_errno)?;
-        let object = Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data, stream: None };
+        let object =
+            Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data, trusted: false, stream: None };
         let mut stat = Stat::new(&stx, DosAttrib::default());
+        // What is kept is of an earlier file with this inode, removed behind our back.
+        self.forget_side(object.key);
         if !root.facts.xattrs {
-            // What is kept is of an earlier file with this inode, removed behind our back.
-            policy.side.remove(object.key);
             self.stream_nodes().bulk.forget(&stx, object.as_fd());
         }
         if let Some(exact) = exact
@@ -130,7 +134,15 @@ impl Export {
     /// Whether a directory has no entries (before delete pending is set on it).
     pub fn is_empty(&self, directory: &Object) -> Result<bool> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&directory.fd, c".", flags, Mode::empty()).map_err(of_errno)?;
+        let open = || rustix::fs::openat(&directory.fd, c".", flags, Mode::empty());
+        let fd = match open() {
+            // Who may delete a directory need not be one who may list it.
+            Err(Errno::ACCESS) if sys::creds::can_switch() => {
+                sys::creds::as_process(open).map_err(|e| status::of_io(&e))?
+            }
+            other => other,
+        };
+        let fd = fd.map_err(of_errno)?;
         let mut buf = sys::dir::DirBuf::new(1024);
         while let Some(entry) = buf.next(&fd).map_err(of_errno)? {
             if entry.name != b"." && entry.name != b".." {

@@ -225,16 +225,13 @@ impl Export {
 
     /// The object lost a name. If it was the last, what the database has of it goes too.
     pub(super) fn forget(&self, object: &Object, directory: bool) {
-        let xattrs = self.root().facts.xattrs;
         let bulk = &self.stream_nodes().bulk;
-        if xattrs && bulk.is_empty() {
+        if !self.uses_side() && bulk.is_empty() {
             return;
         }
         let Ok(stx) = sys::file::stat_fd(&object.fd) else { return };
         if directory || stx.stx_nlink == 0 {
-            if !xattrs {
-                self.policy().side.remove(object.key);
-            }
+            self.forget_side(object.key);
             bulk.forget(&stx, object.as_fd());
         }
     }
@@ -242,9 +239,7 @@ impl Export {
     /// A file lost a name through a replacement in `dir`; `stx` is from before.
     fn gone(&self, stx: &rustix::fs::Statx, dir: BorrowedFd<'_>) {
         if stx.stx_nlink <= 1 {
-            if !self.root().facts.xattrs {
-                self.policy().side.remove(stat::key(stx));
-            }
+            self.forget_side(stat::key(stx));
             self.stream_nodes().bulk.forget(stx, dir);
         }
     }

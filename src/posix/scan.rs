@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
-use rustix::fs::{FileType, OFlags, ResolveFlags, SeekFrom};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::dosattrib::DosAttrib;
@@ -134,14 +134,31 @@ impl Export {
         Ok(Some(match stat::kind(&stx) {
             Kind::File | Kind::Directory => Stat::new(&stx, self.dos_attrib_at(&directory.fd, &name, &stx)),
             Kind::Symlink => match self.follow_entry(directory, entry) {
-                Some(stat) => stat,
+                Some((_, stat)) => stat,
                 None => Stat::new(&stx, DosAttrib::default()),
             },
             Kind::Special => Stat::new(&stx, DosAttrib::default()),
         }))
     }
 
-    fn follow_entry(&self, directory: &Object, entry: &Entry) -> Option<Stat> {
+    /// The facts of one entry, and the object. None: it has vanished since.
+    pub fn object_of_entry(&self, directory: &Object, entry: &Entry) -> Result<Option<(Object, Stat)>> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match rustix::fs::openat(&directory.fd, &*entry.disk, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(of_errno(errno)),
+        };
+        let (object, stat) = self.object_of(fd)?;
+        if object.kind == Kind::Symlink
+            && let Some(target) = self.follow_entry(directory, entry)
+        {
+            return Ok(Some(target));
+        }
+        Ok(Some((object, stat)))
+    }
+
+    fn follow_entry(&self, directory: &Object, entry: &Entry) -> Option<(Object, Stat)> {
         let fd = match self.policy().symlinks {
             Symlinks::Never => return None,
             Symlinks::Outside => {
@@ -154,7 +171,7 @@ impl Export {
                 self.open_beneath(&self.root(), path.as_bytes(), OFlags::empty()).ok()?
             }
         };
-        self.object_of(fd).ok().map(|(_, stat)| stat)
+        self.object_of(fd).ok()
     }
 
     /// `..` never shows what is above the root: there, it is the root.

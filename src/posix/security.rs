@@ -1,4 +1,6 @@
-//! Security descriptors from mode and POSIX ACL, and what the user may do.
+//! What the kernel lets the user do, and security descriptors from mode and POSIX ACL.
+
+use std::ffi::CStr;
 
 use rustix::io::Errno;
 
@@ -6,6 +8,7 @@ use super::acl::{self, Entry, Tag};
 use super::lookup::of_path_errno;
 use super::{Export, Kind, Object, RelPath, Result, Stat, of_errno, status};
 use crate::auth::Identity;
+use crate::config::Acls;
 use crate::sys;
 use crate::sys::file::Access;
 use crate::types::{AccessMask, NtStatus};
@@ -96,33 +99,32 @@ impl Export {
         Ok(!sticky || uid == 0 || dir.stx_uid == uid || self.owns(object))
     }
 
+    /// The descriptor that was stored, else the one that stands for mode and POSIX ACL.
+    pub fn security_descriptor(&self, object: &Object, stat: &Stat) -> Result<SecurityDescriptor> {
+        match self.stored(object, stat)? {
+            Some(stored) => Ok(stored),
+            None => self.mirrored(object, stat),
+        }
+    }
+
     /// Owner, group and a DACL that says what mode and POSIX ACL grant. (POSIX gives each user the rights of one
     /// class only; a DACL adds them up. Where a class has fewer rights than a wider one, the DACL shows the more
     /// generous sum, as Samba's does. The kernel decides in any case.)
-    pub fn security_descriptor(&self, object: &Object, stat: &Stat) -> Result<SecurityDescriptor> {
-        let entries = match self.posix_acl(object)? {
-            Some(entries) => entries,
-            None => Entry::of_mode(stat.mode),
-        };
-        let mask = entries.iter().find(|e| e.tag == Tag::Mask).map_or(7, |e| e.bits);
-        let mut aces = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            let (sid, bits) = match entry.tag {
-                Tag::Owner => (Sid::unix_user(stat.uid), entry.bits),
-                Tag::User(uid) => (Sid::unix_user(uid), entry.bits & mask),
-                Tag::OwningGroup => (Sid::unix_group(stat.gid), entry.bits & mask),
-                Tag::Group(gid) => (Sid::unix_group(gid), entry.bits & mask),
-                Tag::Other => (Sid::EVERYONE, entry.bits),
-                Tag::Mask => continue,
+    ///
+    /// Where clients may store one, a directory's also says what new files and directories get. What a client makes
+    /// of it then lets their owners in, too.
+    fn mirrored(&self, object: &Object, stat: &Stat) -> Result<SecurityDescriptor> {
+        let entries = self.posix_acl(object, acl::NAME)?.unwrap_or_else(|| Entry::of_mode(stat.mode));
+        let owner = (Sid::unix_user(stat.uid), Sid::unix_group(stat.gid));
+        let mut aces = mirror(&entries, owner, object.kind, AceFlags::empty());
+        if object.kind == Kind::Directory && self.policy().acls != Acls::Posix {
+            let entries = match self.posix_acl(object, acl::DEFAULT)? {
+                Some(entries) => entries,
+                None => Entry::of_mode(self.policy().dir_mode.unwrap_or(0o777 & !self.policy().umask)),
             };
-            let mut rights = of_bits(bits & 4 != 0, bits & 2 != 0, bits & 1 != 0, object.kind);
-            if entry.tag == Tag::Owner {
-                rights |= OWNER;
-            }
-            if bits & 2 != 0 {
-                rights |= AccessMask::DELETE;
-            }
-            aces.push(Ace::allow(sid, rights, AceFlags::empty()));
+            let flags = AceFlags::OBJECT_INHERIT | AceFlags::CONTAINER_INHERIT | AceFlags::INHERIT_ONLY;
+            let creators = (Sid::CREATOR_OWNER, Sid::CREATOR_GROUP);
+            aces.extend(mirror(&entries, creators, object.kind, flags));
         }
         Ok(SecurityDescriptor {
             control: Control::DACL_PRESENT | Control::SELF_RELATIVE,
@@ -138,17 +140,11 @@ impl Export {
         if object.kind == Kind::Symlink {
             return Err(NtStatus::NOT_SUPPORTED);
         }
-        let names_nobody = |acl: &Acl| acl.aces.iter().any(|ace| ace.body.sid() == Some(&Sid::ANONYMOUS));
-        let nobody = match dacl.is_some_and(names_nobody) {
-            true => Identity::of_account("nobody").map_err(|e| status::of_io(&e))?.map(|nobody| nobody.uid),
-            false => None,
-        };
+        let nobody = nobody_if_named(dacl)?;
         let entries = acl::of_dacl(dacl, stat, nobody).ok_or(NtStatus::NOT_SUPPORTED)?;
-        if let [owner, group, other] = entries[..]
-            && self.posix_acl(object)?.is_none()
-        {
-            let mode = stat.mode & 0o7000 | owner.bits << 6 | group.bits << 3 | other.bits;
-            return sys::file::chmod(&object.fd, mode).map_err(of_errno);
+        if entries.len() == 3 && self.posix_acl(object, acl::NAME)?.is_none() {
+            return sys::file::chmod(&object.fd, stat.mode & 0o7000 | Entry::mode(&entries))
+                .map_err(of_errno);
         }
         match sys::xattr::set(&object.fd, acl::NAME, &Entry::encode(&entries)) {
             Err(Errno::OPNOTSUPP) => Err(NtStatus::NOT_SUPPORTED),
@@ -156,13 +152,14 @@ impl Export {
         }
     }
 
-    fn posix_acl(&self, object: &Object) -> Result<Option<Vec<Entry>>> {
+    /// One of the two; None where there is none.
+    pub(super) fn posix_acl(&self, object: &Object, name: &CStr) -> Result<Option<Vec<Entry>>> {
         if object.kind == Kind::Symlink {
             return Ok(None);
         }
         let mut buf = vec![0; 256];
         loop {
-            match sys::xattr::get(&object.fd, acl::NAME, &mut buf) {
+            match sys::xattr::get(&object.fd, name, &mut buf) {
                 Ok(n) => return Ok(Entry::decode(&buf[..n])),
                 Err(Errno::RANGE) if buf.len() < 1 << 16 => buf.resize(1 << 16, 0),
                 Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
@@ -170,6 +167,41 @@ impl Export {
             }
         }
     }
+}
+
+/// The entries of a DACL that grant what those of a POSIX ACL do; `owner`: whom the first and the group's entry are
+/// about.
+fn mirror(entries: &[Entry], owner: (Sid, Sid), kind: Kind, flags: AceFlags) -> Vec<Ace> {
+    let mask = entries.iter().find(|e| e.tag == Tag::Mask).map_or(7, |e| e.bits);
+    let mut aces = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let (sid, bits) = match entry.tag {
+            Tag::Owner => (owner.0, entry.bits),
+            Tag::User(uid) => (Sid::unix_user(uid), entry.bits & mask),
+            Tag::OwningGroup => (owner.1, entry.bits & mask),
+            Tag::Group(gid) => (Sid::unix_group(gid), entry.bits & mask),
+            Tag::Other => (Sid::EVERYONE, entry.bits),
+            Tag::Mask => continue,
+        };
+        let mut rights = of_bits(bits & 4 != 0, bits & 2 != 0, bits & 1 != 0, kind);
+        if entry.tag == Tag::Owner {
+            rights |= OWNER;
+        }
+        if bits & 2 != 0 {
+            rights |= AccessMask::DELETE;
+        }
+        aces.push(Ace::allow(sid, rights, flags));
+    }
+    aces
+}
+
+/// The account behind anonymous sessions, where the list speaks of them.
+pub(super) fn nobody_if_named(dacl: Option<&Acl>) -> Result<Option<u32>> {
+    let names_nobody = |acl: &Acl| acl.aces.iter().any(|ace| ace.body.sid() == Some(&Sid::ANONYMOUS));
+    if !dacl.is_some_and(names_nobody) {
+        return Ok(None);
+    }
+    Ok(Identity::of_account("nobody").map_err(|e| status::of_io(&e))?.map(|nobody| nobody.uid))
 }
 
 #[cfg(test)]

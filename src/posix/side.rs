@@ -12,6 +12,8 @@ use crate::types::NodeKey;
 pub trait SideStore: Records {
     fn get(&self, key: NodeKey, name: &str) -> Option<Vec<u8>>;
     fn put(&self, key: NodeKey, name: &str, value: &[u8]);
+    /// Whether anything was ever put under this name: if not, nobody need ask for it.
+    fn knows(&self, name: &str) -> bool;
     /// The node is gone.
     fn remove(&self, key: NodeKey);
 }
@@ -30,6 +32,10 @@ impl SideStore for MemorySide {
 
     fn put(&self, key: NodeKey, name: &str, value: &[u8]) {
         self.values.lock().entry(key).or_default().insert(name.to_owned(), value.to_vec());
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.values.lock().values().any(|values| values.contains_key(name))
     }
 
     fn remove(&self, key: NodeKey) {

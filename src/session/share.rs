@@ -130,7 +130,10 @@ impl Area {
     /// Whether another share of the same path may use this area.
     pub fn same_policy(&self, other: &posix::Policy) -> bool {
         let own = &self.policy;
-        own.symlinks == other.symlinks && own.file_mode == other.file_mode && own.dir_mode == other.dir_mode
+        own.symlinks == other.symlinks
+            && own.file_mode == other.file_mode
+            && own.dir_mode == other.dir_mode
+            && own.acls == other.acls
     }
 }
 

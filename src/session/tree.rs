@@ -2,6 +2,7 @@
 
 use super::share::{Disk, Share};
 use crate::auth::Identity;
+use crate::fsa::access::Token;
 use crate::types::{AccessMask, NtStatus, TreeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,8 @@ pub struct TreeConnect {
     pub maximal_access: AccessMask,
     /// Unencrypted requests are refused.
     pub encrypt: bool,
+    /// `identity` before security descriptors.
+    pub token: Token,
     gone: AtomicBool,
 }
 
@@ -26,8 +29,10 @@ impl TreeConnect {
         identity: Arc<Identity>,
         maximal_access: AccessMask,
         encrypt: bool,
+        authenticated: bool,
     ) -> TreeConnect {
-        TreeConnect { id, share, identity, maximal_access, encrypt, gone: AtomicBool::new(false) }
+        let token = Token::new(identity.uid, identity.gid, Arc::clone(&identity.groups), authenticated);
+        TreeConnect { id, share, identity, maximal_access, encrypt, token, gone: AtomicBool::new(false) }
     }
 
     pub fn disk(&self) -> Result<&Disk, NtStatus> {

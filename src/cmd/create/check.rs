@@ -8,7 +8,8 @@ use crate::wire::create::{CreateRequest, ImpersonationLevel};
 const SETTABLE: FileAttributes = FileAttributes::from_bits_retain(0x0000_7FB7);
 
 /// The request by itself.
-pub fn request(request: &CreateRequest<'_>) -> Result<(), NtStatus> {
+/// `privileged`: the user has the privileges of an administrator.
+pub fn request(request: &CreateRequest<'_>, privileged: bool) -> Result<(), NtStatus> {
     let options = request.create_options;
     if request.name.starts_with('\\') {
         return Err(NtStatus::INVALID_PARAMETER);
@@ -39,7 +40,7 @@ pub fn request(request: &CreateRequest<'_>) -> Result<(), NtStatus> {
     {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    access(request.desired_access)?;
+    access(request.desired_access, privileged)?;
     if options.contains(CreateOptions::DELETE_ON_CLOSE)
         && !request.desired_access.map_generic().intersects(AccessMask::DELETE | AccessMask::MAXIMUM_ALLOWED)
     {
@@ -48,7 +49,7 @@ pub fn request(request: &CreateRequest<'_>) -> Result<(), NtStatus> {
     Ok(())
 }
 
-fn access(wanted: AccessMask) -> Result<(), NtStatus> {
+fn access(wanted: AccessMask, privileged: bool) -> Result<(), NtStatus> {
     let known = AccessMask::FILE_ALL
         | AccessMask::MAXIMUM_ALLOWED
         | AccessMask::ACCESS_SYSTEM_SECURITY
@@ -59,7 +60,7 @@ fn access(wanted: AccessMask) -> Result<(), NtStatus> {
     if wanted.is_empty() || !known.contains(wanted) {
         return Err(NtStatus::ACCESS_DENIED);
     }
-    if wanted.contains(AccessMask::ACCESS_SYSTEM_SECURITY) {
+    if wanted.contains(AccessMask::ACCESS_SYSTEM_SECURITY) && !privileged {
         return Err(NtStatus::PRIVILEGE_NOT_HELD);
     }
     Ok(())
@@ -105,10 +106,11 @@ mod tests {
 
     #[test]
     fn no_access_at_all_is_denied_and_sacl_access_is_a_privilege() {
-        assert_eq!(access(AccessMask::empty()), Err(NtStatus::ACCESS_DENIED));
-        assert_eq!(access(AccessMask::from_bits_retain(0x0080_0000)), Err(NtStatus::ACCESS_DENIED));
-        assert_eq!(access(AccessMask::ACCESS_SYSTEM_SECURITY), Err(NtStatus::PRIVILEGE_NOT_HELD));
-        assert_eq!(access(AccessMask::GENERIC_READ), Ok(()));
+        assert_eq!(access(AccessMask::empty(), true), Err(NtStatus::ACCESS_DENIED));
+        assert_eq!(access(AccessMask::from_bits_retain(0x0080_0000), true), Err(NtStatus::ACCESS_DENIED));
+        assert_eq!(access(AccessMask::ACCESS_SYSTEM_SECURITY, false), Err(NtStatus::PRIVILEGE_NOT_HELD));
+        assert_eq!(access(AccessMask::ACCESS_SYSTEM_SECURITY, true), Ok(()));
+        assert_eq!(access(AccessMask::GENERIC_READ, false), Ok(()));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 
 use super::Done;
 use crate::posix;
-use crate::session::Disk;
+use crate::session::TreeConnect;
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::create_context::{
     AllocationSize, CreateContext, CreateContexts, MaximalAccessResponse, QueryOnDiskIdResponse, find, name,
 };
+use crate::wire::dtyp::SecurityDescriptor;
 
 /// What the client asks for beside the open itself.
 pub struct Asked {
@@ -16,6 +17,8 @@ pub struct Asked {
     pub allocation_size: Option<u64>,
     /// For a file that is created or overwritten.
     pub eas: Vec<posix::Ea>,
+    /// For a file that is created.
+    pub descriptor: Option<SecurityDescriptor>,
 }
 
 impl Asked {
@@ -32,21 +35,41 @@ impl Asked {
             Some(data) => Some(AllocationSize::decode(data)?.allocation_size),
             None => None,
         };
+        let descriptor = match find(contexts, name::SD_BUFFER) {
+            Some(data) => {
+                Some(SecurityDescriptor::decode(data).map_err(|_| NtStatus::INVALID_SECURITY_DESCR)?)
+            }
+            None => None,
+        };
         Ok(Asked {
             maximal_access: find(contexts, name::QUERY_MAXIMAL_ACCESS).is_some(),
             on_disk_id: find(contexts, name::QUERY_ON_DISK_ID).is_some(),
             allocation_size,
             eas,
+            descriptor,
         })
     }
 }
 
-pub fn answer(asked: &Asked, disk: &Disk, done: &Done) -> Result<CreateContexts<'static>, NtStatus> {
+pub fn answer(
+    asked: &Asked,
+    tree: &TreeConnect,
+    done: &Done,
+    backup: bool,
+) -> Result<CreateContexts<'static>, NtStatus> {
+    let disk = tree.disk()?;
     let mut out = CreateContexts::new();
     if asked.maximal_access {
         let export = disk.area.export()?;
         let path = super::disk_path(&done.path);
-        let (query_status, maximal_access) = match export.granted(&done.object, &path, AccessMask::FILE_ALL) {
+        let most = if done.described {
+            export
+                .rights(&done.object, &path, &done.stat, &tree.token, backup)
+                .and_then(|rights| rights.most())
+        } else {
+            export.granted(&done.object, &path, AccessMask::FILE_ALL)
+        };
+        let (query_status, maximal_access) = match most {
             Ok(access) => (NtStatus::SUCCESS, access),
             Err(status) => (status, AccessMask::empty()),
         };

@@ -51,7 +51,7 @@ impl Create<'_, '_, '_> {
         }
         let there = self.export.find_stream(&object, wanted)?;
         let step = Step::of(self.request.create_disposition, there.is_some())?;
-        let access = self.grant(&object, &path, &stat, step != Step::Open)?;
+        let (access, described) = self.grant(&mut object, &path, &stat, step != Step::Open)?;
         let name = there.as_deref().unwrap_or(wanted);
         let id = self.ctx.gate.opens.new_id();
         let ask = self.ask(id, &stat, path.clone(), access, step == Step::Overwrite);
@@ -87,7 +87,7 @@ impl Create<'_, '_, '_> {
             let change = Change::stream(path.clone(), name.to_owned(), change);
             self.tell(change.by(OpenId(id.volatile)).of(stat.key));
         }
-        Ok(Done { id, object, stat, path, access, action })
+        Ok(Done { id, object, stat, path, access, action, described })
     }
 
     /// The stream that a file was made for.

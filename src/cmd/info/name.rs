@@ -5,7 +5,7 @@ use crate::cmd::create::{disk_path, fsa_path};
 use crate::fsa::change::Change;
 use crate::fsa::{Disposition, DispositionAsk, RenameAsk, Target};
 use crate::posix::{self, Kind, SmbPath};
-use crate::types::{FileAttributes, NtStatus};
+use crate::types::{AccessMask, FileAttributes, NtStatus};
 use crate::wire::fscc::set_info::{RenameFlags, RenameInfo};
 
 pub fn set_disposition(subject: &mut Subject<'_>, flags: Disposition) -> Result<(), NtStatus> {
@@ -23,7 +23,7 @@ pub fn rename(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStat
     if info.file_name.starts_with(':') || subject.file.object.is_stream() {
         return rename_stream(subject, info);
     }
-    let (target, ask) = facts(subject, info)?;
+    let (target, ask) = facts(subject, info, subject.file.directory)?;
     let renaming = subject.disk.area.rules.lock().rename(&ask)?;
     let from = disk_path(&renaming.from);
     let to = subject.export.rename(&subject.file.object, &from, &target, ask.replace)?;
@@ -57,7 +57,7 @@ pub fn link(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStatus
     if subject.file.directory {
         return Err(NtStatus::FILE_IS_A_DIRECTORY);
     }
-    let (target, ask) = facts(subject, info)?;
+    let (target, ask) = facts(subject, info, false)?;
     let linking = subject.disk.area.rules.lock().link(&ask)?;
     let to = subject.export.link(&subject.file.object, &target, ask.replace)?;
     if let Some(replaced) = linking.replaces {
@@ -69,18 +69,25 @@ pub fn link(subject: &mut Subject<'_>, info: &RenameInfo) -> Result<(), NtStatus
     Ok(())
 }
 
-/// Where it goes, and what the rules must know of that place.
-fn facts(subject: &Subject<'_>, info: &RenameInfo) -> Result<(posix::Target, RenameAsk), NtStatus> {
+/// Where it goes, and what the rules must know of that place. ACCESS_DENIED: the security descriptor of the directory,
+/// or of what is to be replaced, forbids it (the kernel is asked later).
+fn facts(
+    subject: &Subject<'_>,
+    info: &RenameInfo,
+    directory: bool,
+) -> Result<(posix::Target, RenameAsk), NtStatus> {
     let path = destination(info)?;
     let target = subject.export.target(&path)?;
+    subject.export.check_add(&target.parent, directory, &subject.open.tree.token)?;
+    let replace = info.flags.contains(RenameFlags::REPLACE_IF_EXISTS);
     let there = match &target.existing {
-        Some((node, path)) => target_facts(subject, *node, path)?,
+        Some((node, path)) => target_facts(subject, *node, path, replace)?,
         None => None,
     };
     let ask = RenameAsk {
         open: subject.open.open_id(),
         to: fsa_path(&target.path),
-        replace: info.flags.contains(RenameFlags::REPLACE_IF_EXISTS),
+        replace,
         posix: info.flags.contains(RenameFlags::POSIX_SEMANTICS),
         ignore_readonly: info.flags.contains(RenameFlags::IGNORE_READONLY_ATTRIBUTE),
         target: there,
@@ -93,14 +100,24 @@ fn target_facts(
     subject: &Subject<'_>,
     node: crate::types::NodeKey,
     path: &posix::RelPath,
+    replace: bool,
 ) -> Result<Option<Target>, NtStatus> {
     match subject.export.open_rel(path) {
-        Ok(found) => Ok(Some(Target {
-            path: fsa_path(path),
-            node,
-            directory: found.stat.kind == Kind::Directory,
-            readonly: found.stat.attributes.contains(FileAttributes::READONLY),
-        })),
+        Ok(found) => {
+            let token = &subject.open.tree.token;
+            if replace && node != subject.file.key {
+                let rights = subject.export.rights(&found.object, path, &found.stat, token, false)?;
+                if !rights.allow(AccessMask::DELETE)? {
+                    return Err(NtStatus::ACCESS_DENIED);
+                }
+            }
+            Ok(Some(Target {
+                path: fsa_path(path),
+                node,
+                directory: found.stat.kind == Kind::Directory,
+                readonly: found.stat.attributes.contains(FileAttributes::READONLY),
+            }))
+        }
         Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => Ok(None),
         Err(status) => Err(status),
     }

@@ -37,11 +37,11 @@ fn setting_and_clearing() {
 #[test]
 fn attributes_of_new_files() {
     let s = Share::new();
-    let how = NewFile { directory: false, attributes: H | R | FileAttributes::NORMAL };
+    let how = NewFile { attributes: H | R | FileAttributes::NORMAL, ..new_file() };
     let made = s.export.create(&s.missing("f"), how).unwrap();
     assert_eq!(made.stat.attributes, H | R | A);
     made.object.write_at(0, b"still open for writing", false).unwrap();
-    let how = NewFile { directory: true, attributes: H };
+    let how = NewFile { attributes: H, ..new_dir() };
     let made = s.export.create(&s.missing("d"), how).unwrap();
     assert_eq!(made.stat.attributes, H | FileAttributes::DIRECTORY);
 }

@@ -24,6 +24,10 @@ impl SideStore for Fragile {
         self.inner.put(key, name, value);
     }
 
+    fn knows(&self, name: &str) -> bool {
+        self.inner.knows(name)
+    }
+
     fn remove(&self, key: NodeKey) {
         SideStore::remove(&self.inner, key);
     }

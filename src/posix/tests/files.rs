@@ -122,7 +122,7 @@ fn overwriting() {
     s.export
         .set_times(&f, Times { created: Some(crate::types::FileTime(1 << 56)), ..Times::default() })
         .unwrap();
-    let how = NewFile { directory: false, attributes: FileAttributes::HIDDEN };
+    let how = NewFile { attributes: FileAttributes::HIDDEN, ..new_file() };
     let stat = s.export.overwrite(&f, how, false).unwrap();
     assert_eq!(stat.size, 0);
     assert_eq!(stat.attributes, FileAttributes::HIDDEN | FileAttributes::ARCHIVE);

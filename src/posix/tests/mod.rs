@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bulk;
+mod descriptor;
 mod escape;
 mod files;
 mod index;
@@ -95,11 +96,11 @@ impl Share {
 }
 
 pub fn new_file() -> NewFile {
-    NewFile { directory: false, attributes: FileAttributes::empty() }
+    NewFile { directory: false, ..NewFile::default() }
 }
 
 pub fn new_dir() -> NewFile {
-    NewFile { directory: true, attributes: FileAttributes::empty() }
+    NewFile { directory: true, ..NewFile::default() }
 }
 
 pub fn ino(path: impl AsRef<Path>) -> u64 {
