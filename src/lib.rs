@@ -7,6 +7,7 @@
 //!   daemon     start order, stop order, reload, control socket, status
 //!   server     accept, dispatch table, compound chain, pending/cancel, effects to the wire
 //!   cmd        one file per SMB2 command
+//!   durable    handles that survive their connection: who gets one, who gets it back
 //!   session    sessions, trees, opens, shares and their workers
 //!   conn       one connection: reader, writer, credits, requests under way
 //!   rpc        named pipes: srvsvc, wkssvc
@@ -47,6 +48,8 @@ pub mod rpc;
 pub mod conn;
 
 pub mod session;
+
+pub mod durable;
 
 pub mod cmd;
 

@@ -101,8 +101,10 @@ fn render(status: &ServerStatus) -> String {
         ]);
     }
     shares.write(&mut out);
-    let mut sessions =
-        Table::new("SESSIONS", &["ID", "USER", "PEER", "DIALECT", "SIGNING", "CIPHER", "OPENS", "SINCE"]);
+    let mut sessions = Table::new(
+        "SESSIONS",
+        &["ID", "USER", "PEER", "DIALECT", "SIGNING", "CIPHER", "CHANNELS", "OPENS", "SINCE"],
+    );
     for session in &status.sessions {
         sessions.row([
             session.id.to_string(),
@@ -111,12 +113,14 @@ fn render(status: &ServerStatus) -> String {
             session.dialect.clone(),
             session.signing.clone(),
             session.cipher.clone().unwrap_or_else(|| "-".to_owned()),
+            session.channels.to_string(),
             session.opens.to_string(),
             age(session.since_seconds),
         ]);
     }
     sessions.write(&mut out);
-    let mut opens = Table::new("OPENS", &["ID", "SESSION", "USER", "SHARE", "PATH", "ACCESS", "SINCE"]);
+    let mut opens =
+        Table::new("OPENS", &["ID", "SESSION", "USER", "SHARE", "PATH", "ACCESS", "DURABLE", "SINCE"]);
     for open in &status.opens {
         opens.row([
             open.id.to_string(),
@@ -125,11 +129,21 @@ fn render(status: &ServerStatus) -> String {
             open.share.clone(),
             open.path.clone(),
             open.access.clone(),
+            durable(open.durable_seconds, open.waits_seconds),
             age(open.since_seconds),
         ]);
     }
     opens.write(&mut out);
     out
+}
+
+/// How long a handle would wait for its client, or does.
+fn durable(granted: Option<u64>, waits: Option<u64>) -> String {
+    match (granted, waits) {
+        (_, Some(left)) => format!("waits {}", age(left)),
+        (Some(granted), None) => age(granted),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -216,19 +230,35 @@ mod tests {
                 dialect: "3.1.1".to_owned(),
                 signing: "AES-GMAC".to_owned(),
                 cipher: None,
+                channels: 2,
                 guest: false,
                 opens: 1,
                 since_seconds: 61,
             }],
-            opens: vec![OpenStatus {
-                id: 12,
-                session: 7,
-                user: "alice".to_owned(),
-                share: "media".to_owned(),
-                path: "films/\u{1b}[2Jx".to_owned(),
-                access: "read".to_owned(),
-                since_seconds: 5,
-            }],
+            opens: vec![
+                OpenStatus {
+                    id: 12,
+                    session: 7,
+                    user: "alice".to_owned(),
+                    share: "media".to_owned(),
+                    path: "films/\u{1b}[2Jx".to_owned(),
+                    access: "read".to_owned(),
+                    durable_seconds: None,
+                    waits_seconds: None,
+                    since_seconds: 5,
+                },
+                OpenStatus {
+                    id: 13,
+                    session: 0,
+                    user: "bob".to_owned(),
+                    share: "media".to_owned(),
+                    path: "a".to_owned(),
+                    access: "read".to_owned(),
+                    durable_seconds: Some(60),
+                    waits_seconds: Some(43),
+                    since_seconds: 9,
+                },
+            ],
             shares: vec![ShareStatus {
                 name: "media".to_owned(),
                 path: "/srv/media".to_owned(),
@@ -245,19 +275,20 @@ mod tests {
             render(&status),
             "\
 smbgate 0.1.0, process 42, up 1h 1m, on [::]:445
-0 connections, 1 session, 1 open
+0 connections, 1 session, 2 opens
 
 SHARES
   NAME   PATH        FILE SYSTEM  COHERENCE             OPENS  WORKERS  QUEUE
   media  /srv/media  ext4         none (not built yet)  1      0/2      0
 
 SESSIONS
-  ID  USER   PEER            DIALECT  SIGNING   CIPHER  OPENS  SINCE
-  7   alice  10.0.0.9:50000  3.1.1    AES-GMAC  -       1      1m 1s
+  ID  USER   PEER            DIALECT  SIGNING   CIPHER  CHANNELS  OPENS  SINCE
+  7   alice  10.0.0.9:50000  3.1.1    AES-GMAC  -       2         1      1m 1s
 
 OPENS
-  ID  SESSION  USER   SHARE  PATH         ACCESS  SINCE
-  12  7        alice  media  films/\u{FFFD}[2Jx  read    5s
+  ID  SESSION  USER   SHARE  PATH         ACCESS  DURABLE    SINCE
+  12  7        alice  media  films/\u{FFFD}[2Jx  read    -          5s
+  13  0        bob    media  a            read    waits 43s  9s
 "
         );
     }

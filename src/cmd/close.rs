@@ -52,7 +52,7 @@ fn run(ctx: &mut Ctx<'_>, request: &CloseRequest, open: &Arc<Open>, reply: &mut 
         };
     }
     let session = Arc::clone(ctx.session()?);
-    if !take(ctx.gate, &session, open) {
+    if !take(ctx.gate, Some(&session), open) {
         return Err(NtStatus::FILE_CLOSED.into());
     }
     if let Some(disk) = open.share().disk() {
@@ -66,9 +66,19 @@ fn run(ctx: &mut Ctx<'_>, request: &CloseRequest, open: &Arc<Open>, reply: &mut 
 /// Closes an open from anywhere without blocking. The rules let go of it at once; what touches the disk (a
 /// delete on close, the descriptor itself) is done by the export's workers.
 pub fn close(gate: &Arc<Gate>, session: &Session, open: &Arc<Open>) {
-    if !take(gate, session, open) {
-        return;
+    if take(gate, Some(session), open) {
+        close_taken(gate, open);
     }
+}
+
+/// The same for one that waited for its client, and was given up.
+pub fn close_waiting(gate: &Arc<Gate>, open: &Arc<Open>) {
+    if take(gate, None, open) {
+        close_taken(gate, open);
+    }
+}
+
+fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
     let Some(disk) = open.share().disk() else { return };
     let here = disk.area.workers.is_here();
     if here || disk.area.rules.lock().deletes_on_close(open.open_id()) {
@@ -151,12 +161,13 @@ fn delete(disk: &Disk, open: &Open, deletion: Deletion) -> Vec<Effect> {
 }
 
 /// Out of the tables. True: by this caller, who must see it through.
-fn take(gate: &Gate, session: &Session, open: &Open) -> bool {
+fn take(gate: &Gate, session: Option<&Session>, open: &Open) -> bool {
     if !open.claim_close() {
         return false;
     }
     gate.opens.remove(open.id);
-    session.remove_open(open.id);
+    session.inspect(|session| session.remove_open(open.id));
+    gate.durable.forget(open);
     open.share().opens.fetch_sub(1, Ordering::Relaxed);
     true
 }

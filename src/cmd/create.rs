@@ -11,6 +11,7 @@
 
 mod check;
 mod contexts;
+mod durable;
 mod pipe;
 mod stopped;
 mod stream;
@@ -35,9 +36,20 @@ const RACES: usize = 8;
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = CreateRequest::decode(&mut body)?;
     let tree = Arc::clone(ctx.tree()?);
-    check::request(&request, tree.token.is_privileged())?;
-    let Some(disk) = tree.share.disk() else { return pipe::open(ctx, &request, reply) };
-    let contexts = contexts::Asked::read(&request.create_contexts)?;
+    let privileged = tree.token.is_privileged();
+    let Some(disk) = tree.share.disk() else {
+        check::request(&request, privileged)?;
+        return pipe::open(ctx, &request, reply);
+    };
+    let smb3 = is_smb3(ctx);
+    if let Some(durable::Asked::Reconnect { file_id, v2 }) = durable::read(&request.create_contexts, smb3)? {
+        return durable::back(ctx, &request, &tree, file_id, v2, reply);
+    }
+    check::request(&request, privileged)?;
+    let contexts = contexts::Asked::read(&request.create_contexts, smb3)?;
+    if let Some(open) = durable::claim(ctx, contexts.durable)? {
+        return durable::replayed(ctx, &request, &contexts, &open, reply);
+    }
     let path = SmbPath::parse(&request.name)?;
     let export = disk.area.export()?;
     stream::name(&path, request.create_options)?;
@@ -57,19 +69,31 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let tree = Arc::clone(ctx.tree().ok()?);
     check::request(&request, tree.token.is_privileged()).ok()?;
     let disk = tree.share.disk()?;
-    let contexts = contexts::Asked::read(&request.create_contexts).ok()?;
+    let contexts = contexts::Asked::read(&request.create_contexts, is_smb3(ctx)).ok()?;
+    if matches!(contexts.durable, Some(durable::Asked::Reconnect { .. })) {
+        return None;
+    }
     let path =
         SmbPath::parse(&request.name).ok().filter(|path| path.stream().is_none() && !path.is_data())?;
     let export = disk.area.export_if_open()?;
     let _guard = crate::sys::creds::assume(&super::creds(&tree.identity)).ok()?;
     let reparse = request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
     let found = export.lookup_cached(&path, if reparse { Last::Keep } else { Last::Follow })?;
+    match durable::claim(ctx, contexts.durable) {
+        Ok(None) => {}
+        Ok(Some(_)) => return None,
+        Err(status) => return Some(Err(status.into())),
+    }
     let mut opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
     match opening.existing(found) {
         // Somebody has to give up an oplock first, or a security descriptor has to be looked into.
         Err(Fail::Pending) => None,
         existing => Some(existing.and_then(|done| finish(ctx, &request, &contexts, done, reply))),
     }
+}
+
+fn is_smb3(ctx: &Ctx<'_>) -> bool {
+    ctx.conn.dialect().is_some_and(crate::types::Dialect::is_smb3)
 }
 
 /// A CREATE on its way.
@@ -467,8 +491,9 @@ fn finish(
     let disk = tree.disk()?;
     let session = Arc::clone(ctx.session()?);
     let backup = request.create_options.contains(CreateOptions::OPEN_FOR_BACKUP_INTENT);
-    let answers = contexts::answer(asked, &tree, &done, backup)?;
-    let Done { id, object, stat, access, action, .. } = done;
+    let Done { id, object, stat, path, access, action, described } = done;
+    let subject = contexts::Subject { object: &object, stat: &stat, path: &path, described, backup };
+    let mut answers = contexts::answer(asked, &tree, &subject)?;
     let open = Arc::new(Open::new(
         id,
         session.id,
@@ -480,6 +505,7 @@ fn finish(
             access,
             request.create_options,
         )),
+        ctx.header.channel_sequence(),
     ));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);
     ctx.gate.opens.add(Arc::clone(&open));
@@ -489,6 +515,7 @@ fn finish(
         return Err(NtStatus::USER_SESSION_DELETED.into());
     }
     let oplock_level = oplock(ctx, disk, &open, request.requested_oplock_level);
+    answers.extend(durable::made(ctx, asked.durable, disk, &open, oplock_level, action));
     let mut flags = CreateResponseFlags::empty();
     flags.set(CreateResponseFlags::REPARSEPOINT, stat.attributes.contains(FileAttributes::REPARSE_POINT));
     CreateResponse {

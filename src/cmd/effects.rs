@@ -1,12 +1,13 @@
 //! What the rules want done is done here: waiting requests are answered, holders of oplocks are told of breaks.
 //! Never under a lock of the rules.
 
-use super::{Gate, reply};
+use super::{Gate, close, reply};
+use crate::conn::Connection;
 use crate::conn::flight::{Answer, Wake};
 use crate::fsa::{Effect, Notified, NotifyEvent};
-use crate::session::Open;
 use crate::session::open::Break;
-use crate::types::{MessageId, NtStatus};
+use crate::session::{Open, Session};
+use crate::types::{ConnId, MessageId, NtStatus};
 use crate::wire::change_notify::ChangeNotifyResponse;
 use crate::wire::codec::Writer;
 use crate::wire::fscc::notify::{NotifyAction, NotifyWriter};
@@ -48,30 +49,62 @@ pub fn announced(gate: &Arc<Gate>, open: &Arc<Open>) {
     }
 }
 
-/// Sends an oplock break notification (MS-SMB2 3.3.4.6).
-fn tell(gate: &Arc<Gate>, open: &Arc<Open>, Break { to, acknowledge }: Break) {
+/// A connection is lost that its session outlives: what was sent there and may not have arrived goes to another.
+pub fn told_again(gate: &Arc<Gate>, session: &Session, lost: ConnId) {
+    for open in session.opens().into_iter().filter_map(|id| gate.opens.get(id)) {
+        if let Some(due) = open.breaks.unheard(lost) {
+            tell(gate, &open, due);
+        }
+    }
+}
+
+/// Sends an oplock break notification (MS-SMB2 3.3.4.6), on any channel that lives. A handle that waits for its client
+/// stands in nobody's way: it is closed.
+fn tell(gate: &Arc<Gate>, open: &Arc<Open>, due: Break) {
+    let Break { to, acknowledge } = due;
     let Some(disk) = open.share().disk() else { return };
-    let session = gate.sessions.get(open.session);
-    let conn = session.iter().flat_map(|s| s.conns()).find_map(|id| gate.conn(id).filter(|c| !c.is_ended()));
-    if let (Some(session), Some(conn)) = (&session, conn) {
+    loop {
+        let Some((session, conn)) = channel(gate, open) else { break };
         let header =
             Header { command: Command::OPLOCK_BREAK, message_id: MessageId(u64::MAX), ..Header::default() };
         let sealing = session.security().filter(|s| s.encrypt || open.tree.encrypt);
         let message = OplockBreak { oplock_level: to, file_id: open.id };
         let seal = sealing.map(|security| (session.id, security));
+        let serial = open.breaks.sent(conn.id, due);
         conn.send(reply::single(&header, |w| message.encode(w), None, seal));
+        // Whoever ends the connection sees that it was sent there, unless it had ended before.
+        if conn.is_ended() && open.breaks.unheard(conn.id).is_some() {
+            continue;
+        }
         if acknowledge {
-            let (gate, area, id) = (Arc::clone(gate), Arc::clone(&disk.area), open.open_id());
+            let (gate, area, open) = (Arc::clone(gate), Arc::clone(&disk.area), Arc::clone(open));
             gate.runtime.clone().spawn(async move {
                 tokio::time::sleep(BREAK_TIMEOUT).await;
-                let effects = area.rules.lock().break_unanswered(id, area.now());
-                carry_out(&gate, effects);
+                if open.breaks.is_waited_for(serial) {
+                    let effects = area.rules.lock().break_unanswered(open.open_id(), area.now());
+                    carry_out(&gate, effects);
+                }
             });
         }
+        return;
+    }
+    if gate.durable.give_up(open) {
+        close::close_waiting(gate, open);
+    } else if open.breaks.due(due).is_none() {
+        // Its client is coming back this moment, and is told after the answer.
+    } else if channel(gate, open).is_some() {
+        tell(gate, open, due);
     } else if acknowledge {
         let effects = disk.area.rules.lock().break_unanswered(open.open_id(), disk.area.now());
         carry_out(gate, effects);
     }
+}
+
+/// Where the client of an open can be told something now.
+fn channel(gate: &Gate, open: &Open) -> Option<(Arc<Session>, Arc<Connection>)> {
+    let session = gate.sessions.get(open.session())?;
+    let conn = session.conns().into_iter().find_map(|id| gate.conn(id).filter(|c| !c.is_ended()))?;
+    Some((session, conn))
 }
 
 /// The answer to a CHANGE_NOTIFY.

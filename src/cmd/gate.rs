@@ -4,11 +4,13 @@ use crate::auth::{self, Identity, UserDb, throttle::Throttle};
 use crate::config::{Encryption, Settings, Signing};
 use crate::conn::Connection;
 use crate::conn::flight::{Flight, Wake};
+use crate::durable;
 use crate::posix;
 use crate::session::{ActsAs, Area, Disk, Opens, Sessions, Share, ShareKind, Workers};
 use crate::types::{ConnId, FileTime, Guid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
@@ -30,6 +32,9 @@ pub struct Gate {
     pub users: Arc<dyn UserDb>,
     pub sessions: Sessions,
     pub opens: Opens,
+    pub durable: durable::Table,
+    /// The addresses that are listened on.
+    pub listening: Mutex<Vec<SocketAddr>>,
     conns: RwLock<HashMap<ConnId, Arc<Connection>>>,
     next_conn: AtomicU64,
     /// Requests that wait for an effect, by the id of their flight.
@@ -58,6 +63,7 @@ impl Gate {
     pub fn new(parts: Parts) -> std::io::Result<Gate> {
         let mut guid = [0; 16];
         getrandom::fill(&mut guid).map_err(|e| std::io::Error::other(e.to_string()))?;
+        let distance = getrandom::u64().map_err(|e| std::io::Error::other(e.to_string()))?;
         let watchdog = Arc::new(tokio::sync::Notify::new());
         let gate = Gate {
             guid: Guid(guid),
@@ -70,7 +76,9 @@ impl Gate {
             })),
             users: parts.users,
             sessions: Sessions::default(),
-            opens: Opens::default(),
+            opens: Opens::new(distance),
+            durable: durable::Table::default(),
+            listening: Mutex::default(),
             conns: RwLock::default(),
             next_conn: AtomicU64::new(1),
             waiting: Mutex::default(),

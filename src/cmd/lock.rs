@@ -3,7 +3,8 @@
 use super::wait::Wait;
 use super::{Ctx, Fail, Handled, Reply, file_of};
 use crate::fsa::{LockAsk, LockRange, LockSequence, Locking};
-use crate::types::NtStatus;
+use crate::session::Open;
+use crate::types::{Dialect, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
 use crate::wire::negotiate::Capabilities;
@@ -16,7 +17,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let open = ctx.open(request.file_id)?;
     file_of(&open)?;
     let area = &open.tree.disk()?.area;
-    let sequence = sequence(ctx, &request);
+    let sequence = sequence(ctx, &open, &request);
     match List::of(&request.locks)? {
         List::Unlock { ranges, spoiled } => {
             if !ctx.flight.is_none_or(|f| f.commits()) {
@@ -66,13 +67,15 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     Ok(NtStatus::SUCCESS)
 }
 
-/// The request's lock sequence, where it is verified. Opens that would be so by themselves (resilient, durable,
-/// persistent) are not granted yet; multichannel asks for it on every open.
-fn sequence(ctx: &Ctx<'_>, request: &LockRequest) -> Option<LockSequence> {
+/// The request's lock sequence, where it is verified: on durable opens, and on every open of a client that may have
+/// several channels.
+fn sequence(ctx: &Ctx<'_>, open: &Open, request: &LockRequest) -> Option<LockSequence> {
     let negotiated = ctx.conn.negotiated.get()?;
-    let verified = negotiated.dialect.is_smb3()
-        && negotiated.server_capabilities.contains(Capabilities::MULTI_CHANNEL)
-        && request.lock_sequence_index != 0;
+    let durable = open.durability.get().is_some_and(|d| d.grant.is_some());
+    let channels =
+        negotiated.dialect.is_smb3() && negotiated.server_capabilities.contains(Capabilities::MULTI_CHANNEL);
+    let verified =
+        negotiated.dialect != Dialect::SMB2_02 && (durable || channels) && request.lock_sequence_index != 0;
     verified
         .then_some(LockSequence { index: request.lock_sequence_index, number: request.lock_sequence_number })
 }

@@ -1,23 +1,34 @@
 //! LOGOFF (MS-SMB2 3.3.5.6), and every other way in which a session or a connection ends.
 
-use super::{Ctx, Gate, Handled, Reply, close};
-use crate::session::Session;
-use crate::types::NtStatus;
+use super::{Ctx, Gate, Handled, Reply, close, effects};
+use crate::session::{Open, Session};
+use crate::types::{ConnId, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::logoff::{LogoffRequest, LogoffResponse};
 use std::sync::Arc;
+use std::time::Instant;
 
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     LogoffRequest::decode(&mut body)?;
     let session = Arc::clone(ctx.session()?);
-    end_session(ctx.gate, &session);
+    // Windows keeps what is durable, as if the connection were lost.
+    end_session(ctx.gate, &session, Durable::Wait);
     LogoffResponse.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
 }
 
-/// Takes a session out of the tables and closes everything it holds. Never blocks: what touches the disk goes
-/// to the workers. Its keys stay with whoever still has to sign an answer.
-pub fn end_session(gate: &Arc<Gate>, session: &Arc<Session>) {
+/// What becomes of the durable opens of a session that ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durable {
+    /// They wait for their client.
+    Wait,
+    /// They close with the others.
+    Close,
+}
+
+/// Takes a session out of the tables and closes what it holds. Never blocks: what touches the disk goes to the
+/// workers. Its keys stay with whoever still has to sign an answer.
+pub fn end_session(gate: &Arc<Gate>, session: &Arc<Session>, durable: Durable) {
     gate.sessions.remove(session.id);
     if !session.claim_end() {
         return;
@@ -25,18 +36,54 @@ pub fn end_session(gate: &Arc<Gate>, session: &Arc<Session>) {
     for tree in session.trees() {
         session.remove_tree(tree.id);
     }
-    for id in session.opens() {
-        if let Some(open) = gate.opens.get(id) {
+    for open in session.opens().into_iter().filter_map(|id| gate.opens.get(id)) {
+        if durable == Durable::Close || !wait(gate, session, &open) {
             close::close(gate, session, &open);
+        }
+    }
+    // What waits through an open that stays would otherwise wait on.
+    for conn in session.conns().into_iter().filter_map(|id| gate.conn(id)) {
+        conn.flights.all().iter().filter(|flight| flight.session == session.id).for_each(|f| f.cancel());
+    }
+}
+
+/// MS-SMB2 3.3.7.1: a durable open whose client may keep the handle stays.
+fn wait(gate: &Arc<Gate>, session: &Session, open: &Arc<Open>) -> bool {
+    let Some(disk) = open.share().disk() else { return false };
+    if !gate.durable.wait(open, Instant::now()) {
+        return false;
+    }
+    // Asked after it was put to wait: a break from here on finds it there, one before has ended what it stays by.
+    if disk.area.rules.lock().keeps_handle(open.open_id()) || !gate.durable.give_up(open) {
+        session.remove_open(open.id);
+        return true;
+    }
+    false
+}
+
+/// Closes those that have waited for their client until `now`.
+pub fn give_up(gate: &Arc<Gate>, now: Instant) {
+    for open in gate.durable.expired(now) {
+        if gate.durable.give_up(&open) {
+            log::info!(
+                "share {}: {}'s open {} was not claimed in time",
+                open.share().name,
+                open.user,
+                open.id.volatile
+            );
+            close::close_waiting(gate, &open);
         }
     }
 }
 
 /// A connection is lost: sessions that have no other channel end with it.
-pub fn end_connection(gate: &Arc<Gate>, conn: crate::types::ConnId) {
+pub fn end_connection(gate: &Arc<Gate>, conn: ConnId) {
     for session in gate.sessions.of_connection(conn) {
+        session.end_setup(conn);
         if session.drop_channel(conn) {
-            end_session(gate, &session);
+            end_session(gate, &session, Durable::Wait);
+        } else {
+            effects::told_again(gate, &session, conn);
         }
     }
 }

@@ -32,6 +32,8 @@ pub use reply::Reply;
 
 use crate::conn::flight::Flight;
 use crate::conn::{Connection, Negotiated};
+use crate::crypto::SigningKey;
+use crate::durable::Claim;
 use crate::fsa::Effect;
 use crate::session::{FileOpen, Open, Session, TreeConnect};
 use crate::types::{FileId, NtStatus};
@@ -96,8 +98,8 @@ pub struct Ctx<'a> {
     pub sealed: bool,
     /// It came signed, and the signature held.
     pub signed: bool,
-    /// The open that the request named when it came, if it has been on its way since.
-    pub held: Option<Arc<Open>>,
+    /// The open that the request named when it came.
+    pub held: Option<&'a Arc<Open>>,
     /// In a related compound: the file of the request before, or why there is none.
     pub related_file: Option<Result<FileId, NtStatus>>,
     /// The file this request was about: what a related one after it means.
@@ -106,6 +108,10 @@ pub struct Ctx<'a> {
     pub flight: Option<&'a Arc<Flight>>,
     /// What the rules want done, after the handler.
     pub effects: Vec<Effect>,
+    /// Signs the answer in place of the channel's key: while a connection is being bound to a session.
+    pub sign: Option<Arc<SigningKey>>,
+    /// The CreateGuid of a CREATE that is under way.
+    pub claim: Option<Claim>,
     pub post: Option<Post>,
 }
 
@@ -128,9 +134,9 @@ impl Ctx<'_> {
             (Some(before), FileId::RELATED) => (*before)?,
             _ => id,
         };
-        let held = self.held.as_ref().filter(|open| open.id == id).cloned();
+        let held = self.held.filter(|open| open.id == id).cloned();
         let open = held.or_else(|| self.gate.opens.get(id)).ok_or(NtStatus::FILE_CLOSED)?;
-        if open.session != self.session()?.id || open.tree.id != self.tree()?.id {
+        if !open.is_of(self.session()?.id, self.tree()?.id) {
             return Err(NtStatus::FILE_CLOSED);
         }
         self.file = Some(id);

@@ -63,6 +63,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     capabilities.set(Capabilities::LEASING, dialect >= Dialect::SMB2_10);
     capabilities.set(Capabilities::ENCRYPTION, cipher.is_some() && dialect < Dialect::SMB3_11);
 
+    // Who does not say that he can gets none (3.3.5.4).
+    let channels = dialect.is_smb3() && request.capabilities.contains(Capabilities::MULTI_CHANNEL);
+    capabilities.set(Capabilities::MULTI_CHANNEL, channels);
+
     let mut salt = [0; 32];
     let mut answers = Vec::new();
     if dialect == Dialect::SMB3_11 {

@@ -14,6 +14,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let area = &open.tree.disk()?.area;
     let (kept, effects) =
         area.rules.lock().acknowledge_break(open.open_id(), answer.oplock_level, area.now());
+    open.breaks.answered();
     ctx.effects.extend(effects);
     OplockBreak { oplock_level: kept?, file_id: open.id }.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)

@@ -180,6 +180,14 @@ impl Reply {
         }
     }
 
+    /// Signs the present element, which is to be signed and followed by nothing, now.
+    pub fn sign_last(&mut self) {
+        let last = self.elements.last_mut().expect("ended");
+        if let (Some(key), None) = (last.sign.take(), &self.large) {
+            key.sign(&mut self.bytes[last.start..last.end], Sender::Server);
+        }
+    }
+
     /// As [`Reply::finish`], but an answer that gains by being signed with others is not signed yet.
     pub fn finish_later(mut self, seal: Option<(SessionId, &Security)>) -> Option<Ready> {
         let large = self.large.is_some() && seal.is_none();

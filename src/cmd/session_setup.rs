@@ -1,10 +1,13 @@
 //! SESSION_SETUP (MS-SMB2 3.3.5.5). Runs on the logon workers: account look-ups may block.
 
+mod bind;
+
+use super::logoff::Durable;
 use super::{Ctx, Fail, Handled, Post, Reply, gate, logoff};
 use crate::auth::{Acceptor, Identity, Logon, LogonKind, Step, throttle::Verdict};
 use crate::crypto::{KeySet, NonceSource, SessionKey};
-use crate::session::{Channel, Security, Session, Setup, Who};
-use crate::types::{Dialect, NtStatus, SessionId};
+use crate::session::{Channel, Origin, Security, Session, Setup, Who};
+use crate::types::{NtStatus, SessionId};
 use crate::wire::codec::Reader;
 use crate::wire::negotiate::SecurityMode;
 use crate::wire::session_setup::{
@@ -21,53 +24,57 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     if gate::sealing_required(&live.settings) && negotiated.cipher.is_none() {
         return Err(NtStatus::ACCESS_DENIED.into());
     }
-    if request.flags.contains(SessionSetupFlags::BINDING) {
-        return Err(binding_refused(ctx, negotiated.dialect).into());
-    }
+    let binding = request.flags.contains(SessionSetupFlags::BINDING);
     let session = match ctx.header.session_id {
-        SessionId(0) => ctx.gate.sessions.start(negotiated.dialect, ctx.conn.id, ctx.conn.peer)?,
-        id => {
-            let session = ctx.gate.sessions.get(id).ok_or(NtStatus::USER_SESSION_DELETED)?;
-            if session.conn != ctx.conn.id || session.is_gone() {
-                return Err(NtStatus::USER_SESSION_DELETED.into());
-            }
-            session
-        }
+        SessionId(0) => ctx.gate.sessions.start(Origin::of(&negotiated), ctx.conn.id, ctx.conn.peer)?,
+        _ if binding => bind::session(ctx, &negotiated)?,
+        id => known(ctx, id)?,
     };
+    let binding = binding && ctx.header.session_id != SessionId(0);
     ctx.session = Some(Arc::clone(&session));
 
-    let mut slot = session.setup.lock();
-    if slot.is_none() {
-        let verdict = ctx.gate.throttle.lock().attempt(ctx.conn.peer.ip(), Instant::now());
-        if let Verdict::Refuse(wait) = verdict {
-            log::warn!("{}: too many failed logons; refused for {} s", ctx.conn.peer.ip(), wait.as_secs());
-            drop(slot);
-            if session.security().is_none() {
-                logoff::end_session(ctx.gate, &session);
+    let mut setups = session.setups.lock();
+    let at = match setups.iter().position(|(on, _)| *on == ctx.conn.id) {
+        Some(at) => at,
+        None => {
+            let verdict = ctx.gate.throttle.lock().attempt(ctx.conn.peer.ip(), Instant::now());
+            if let Verdict::Refuse(wait) = verdict {
+                log::warn!(
+                    "{}: too many failed logons; refused for {} s",
+                    ctx.conn.peer.ip(),
+                    wait.as_secs()
+                );
+                drop(setups);
+                if session.security().is_none() {
+                    logoff::end_session(ctx.gate, &session, Durable::Close);
+                }
+                return Err(NtStatus::LOGON_FAILURE.into());
             }
-            return Err(NtStatus::LOGON_FAILURE.into());
+            let acceptor = Acceptor::new(Arc::clone(&live.auth));
+            setups.push((ctx.conn.id, Setup { acceptor, preauth: negotiated.preauth.clone() }));
+            setups.len() - 1
         }
-        *slot = Some(Setup {
-            acceptor: Acceptor::new(Arc::clone(&live.auth)),
-            preauth: negotiated.preauth.clone(),
-        });
-    }
-    let setup = slot.as_mut().expect("just filled");
+    };
+    let setup = &mut setups[at].1;
     if let Some(hash) = &mut setup.preauth {
         hash.update(ctx.message);
     }
-    match setup.acceptor.step(request.security_buffer) {
+    let step = setup.acceptor.step(request.security_buffer);
+    drop(setups);
+    match step {
         Step::Continue { token } => {
-            drop(slot);
             SessionSetupResponse { session_flags: SessionFlags::empty(), security_buffer: &token }
                 .encode(&mut reply.body());
             ctx.post = Some(Post::Leg(session));
             Ok(NtStatus::MORE_PROCESSING_REQUIRED)
         }
         Step::Done { token, logon } => {
-            let setup = slot.take().expect("just used");
-            drop(slot);
-            let flags = admit(ctx, &session, &request, &setup, logon)?;
+            // Somebody cleaned up behind the connection, or another request of it was quicker.
+            let setup = session.end_setup(ctx.conn.id).ok_or(NtStatus::USER_SESSION_DELETED)?;
+            let flags = match binding {
+                true => join(ctx, &session, &setup, &logon)?,
+                false => admit(ctx, &session, &request, &setup, logon)?,
+            };
             SessionSetupResponse {
                 session_flags: flags,
                 security_buffer: token.as_deref().unwrap_or_default(),
@@ -76,11 +83,49 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
             Ok(NtStatus::SUCCESS)
         }
         Step::Failed { status, why, user } => {
-            *slot = None;
-            drop(slot);
-            Err(refuse(ctx, &session, status, &why, user.as_deref()))
+            session.end_setup(ctx.conn.id);
+            let fail = held_back(ctx, status, &why, user.as_deref());
+            // Who fails to join a session does not end it; who fails to prove himself anew does.
+            if !binding {
+                logoff::end_session(ctx.gate, &session, Durable::Close);
+            }
+            Err(fail)
         }
     }
+}
+
+/// The session that a further leg, or a new authentication, is for: one of this connection.
+fn known(ctx: &Ctx<'_>, id: SessionId) -> Result<Arc<Session>, NtStatus> {
+    let session = ctx.gate.sessions.get(id).ok_or(NtStatus::USER_SESSION_DELETED)?;
+    let reached = session.has_channel(ctx.conn.id);
+    let begun = session.security().is_none() && session.conn == ctx.conn.id;
+    if !(reached || begun) || session.is_gone() {
+        return Err(NtStatus::USER_SESSION_DELETED);
+    }
+    // 3.3.5.2.4: what is in force protects its renewal.
+    let required = reached && session.security().is_some_and(|s| s.signing_required);
+    if required && !ctx.signed && !ctx.sealed {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    Ok(session)
+}
+
+/// This connection becomes a channel of the session.
+fn join(
+    ctx: &mut Ctx<'_>,
+    session: &Arc<Session>,
+    setup: &Setup,
+    logon: &Logon,
+) -> Result<SessionFlags, Fail> {
+    if logon.kind != LogonKind::User {
+        return Err(NtStatus::ACCESS_DENIED.into());
+    }
+    bind::join(ctx, session, setup, &logon.user, &logon.session_key)?;
+    ctx.gate.throttle.lock().succeeded(ctx.conn.peer.ip());
+    ctx.conn.authenticated.store(true, Ordering::Release);
+    let mut flags = SessionFlags::empty();
+    flags.set(SessionFlags::ENCRYPT_DATA, session.security().is_some_and(|s| s.encrypt));
+    Ok(flags)
 }
 
 /// The logon failed: said in the log, held back for a while, and the session is gone.
@@ -91,10 +136,16 @@ fn refuse(
     why: &str,
     user: Option<&str>,
 ) -> Fail {
+    let fail = held_back(ctx, status, why, user);
+    logoff::end_session(ctx.gate, session, Durable::Close);
+    fail
+}
+
+/// The same, but for the session.
+fn held_back(ctx: &mut Ctx<'_>, status: NtStatus, why: &str, user: Option<&str>) -> Fail {
     let peer = ctx.conn.peer.ip();
     let delay = ctx.gate.throttle.lock().failed(peer, Instant::now());
     log::warn!("{peer}: logon of {} refused: {why}", user.map_or("nobody".into(), |u| format!("{u:?}")));
-    logoff::end_session(ctx.gate, session);
     if !delay.is_zero() {
         ctx.post = Some(Post::Delay(delay));
     }
@@ -149,7 +200,7 @@ fn admit(
         let required = request.security_mode.contains(SecurityMode::SIGNING_REQUIRED)
             || gate::signing_required(&live.settings);
         establish(ctx, session, setup, &logon.session_key, nobody, required && !nobody, encrypt)?;
-        log::info!("{}: {} logged on ({})", ctx.conn.peer.ip(), shown(&who), session.dialect.dotted());
+        log::info!("{}: {} logged on ({})", ctx.conn.peer.ip(), shown(&who), session.origin.dialect.dotted());
     }
     let mut flags = SessionFlags::empty();
     flags.set(SessionFlags::IS_GUEST, who.guest);
@@ -214,16 +265,9 @@ fn end_previous(ctx: &Ctx<'_>, session: &Session, previous: SessionId) {
         _ => false,
     };
     if same {
-        logoff::end_session(ctx.gate, &old);
+        // What is durable waits to be claimed by this session.
+        logoff::end_session(ctx.gate, &old, Durable::Wait);
     }
-}
-
-/// Several channels in one session are not offered (MS-SMB2 3.3.5.5.2).
-fn binding_refused(ctx: &Ctx<'_>, dialect: Dialect) -> NtStatus {
-    if dialect.is_smb3() && ctx.gate.sessions.get(ctx.header.session_id).is_none() {
-        return NtStatus::USER_SESSION_DELETED;
-    }
-    NtStatus::REQUEST_NOT_ACCEPTED
 }
 
 fn shown(who: &Who) -> &str {

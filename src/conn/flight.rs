@@ -12,11 +12,11 @@
 //!
 //! MS-SMB2 3.3.4.2 (interim responses), 3.3.5.16 (CANCEL).
 
-use crate::types::{AsyncId, MessageId, NtStatus};
+use crate::types::{AsyncId, MessageId, NtStatus, SessionId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The most requests of one connection that may be asynchronous at a time (MS-SMB2 appendix A, 3.3.4.2).
@@ -81,7 +81,11 @@ pub struct Flight {
     /// Unique in the process. Also the AsyncId, should it get one, and the id of its wait.
     pub id: u64,
     pub message: MessageId,
+    /// Zero: of none.
+    pub session: SessionId,
     pub since: Instant,
+    /// It goes on when its connection is lost.
+    outlives: AtomicBool,
     /// Writes an answer for this request outside of its chain (interim, cancelled).
     say: Box<dyn Fn(NtStatus, AsyncId) + Send + Sync>,
     inner: Mutex<Inner>,
@@ -105,10 +109,16 @@ pub enum Landing {
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Flight {
-    pub fn new(message: MessageId, say: Box<dyn Fn(NtStatus, AsyncId) + Send + Sync>) -> Arc<Flight> {
+    pub fn new(
+        message: MessageId,
+        session: SessionId,
+        say: Box<dyn Fn(NtStatus, AsyncId) + Send + Sync>,
+    ) -> Arc<Flight> {
         Arc::new(Flight {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             message,
+            session,
+            outlives: AtomicBool::new(false),
             since: Instant::now(),
             say,
             inner: Mutex::new(Inner {
@@ -130,6 +140,15 @@ impl Flight {
         }
         inner.withdraw = Some(withdraw);
         true
+    }
+
+    /// What comes of it can be found by another connection of the session: it goes on when this one is lost.
+    pub fn outlive(&self) {
+        self.outlives.store(true, Ordering::Release);
+    }
+
+    pub fn outlives(&self) -> bool {
+        self.outlives.load(Ordering::Acquire)
     }
 
     /// What the handler does now is done at once and not taken back: CANCEL comes too late from here on. False: it
@@ -292,7 +311,7 @@ mod tests {
 
     fn flight() -> (Arc<Flight>, Said) {
         let (tx, rx) = mpsc::channel();
-        (Flight::new(MessageId(1), Box::new(move |s, id| tx.send((s, id)).unwrap())), rx)
+        (Flight::new(MessageId(1), SessionId(0), Box::new(move |s, id| tx.send((s, id)).unwrap())), rx)
     }
 
     fn answer(status: NtStatus) -> Answer {

@@ -34,8 +34,8 @@ impl Outgoing {
         Outgoing { bytes: Store::Pool(bytes), range, then: None }
     }
 
-    /// Once it has its place in the stream: what is sent from then on comes after it. Not done at all on a
-    /// connection that is closed.
+    /// Once it has its place in the stream: what is sent from then on comes after it. Done as well when the
+    /// connection is closed and nothing is sent.
     #[must_use]
     pub fn then(self, work: impl FnOnce() + Send + 'static) -> Outgoing {
         Outgoing { then: Some(Box::new(work)), ..self }
@@ -92,6 +92,8 @@ impl Writer {
     pub fn send(&self, stream: &TcpStream, messages: impl IntoIterator<Item = Outgoing>) {
         let mut backlog = self.backlog.lock();
         if backlog.closed {
+            drop(backlog);
+            messages.into_iter().filter_map(|message| message.then).for_each(|work| work());
             return;
         }
         let direct = backlog.queue.is_empty();

@@ -166,6 +166,12 @@ impl Tree {
         self.stream_of(open).map_or(OplockLevel::NONE, |s| s.oplocks.level_of(open))
     }
 
+    /// Its client may keep the handle while nobody wants the file: a batch oplock that is not being broken.
+    pub fn keeps_handle(&self, open: OpenId) -> bool {
+        let held = self.stream_of(open).and_then(|s| s.oplocks.held.iter().find(|h| h.open == open));
+        held.is_some_and(|h| h.level == OplockLevel::BATCH && h.breaking.is_none())
+    }
+
     /// MS-SMB2 3.3.5.22.1: the holder answers a break with the level that it keeps. The effects are due in every
     /// case: a wrong answer ends the oplock as well.
     pub fn acknowledge_break(

@@ -19,6 +19,8 @@ use crate::cmd::{self, Ctx, Gate};
 use crate::conn::Connection;
 use crate::conn::credits::MAX_CREDITS;
 use crate::conn::flight::{Answer, Flight, Landing, Wake};
+use crate::crypto::SigningKey;
+use crate::durable::Claim;
 use crate::session::{Open, Session, Strand, TreeConnect, Workers};
 use crate::types::{AsyncId, FileId, NtStatus};
 use crate::wire::codec::Reader;
@@ -84,13 +86,33 @@ enum Step {
     Fatal,
 }
 
-/// A request whose session, tree and signature have been looked at.
+/// A request whose session, tree and signature have been looked at. Gone when it is answered.
+#[derive(Default)]
 struct Checked {
     session: Option<Arc<Session>>,
     tree: Option<Arc<TreeConnect>>,
     signed: bool,
     /// What its FileId named when it came. A CLOSE behind it may be quicker on its way to a worker.
-    open: Option<Arc<Open>>,
+    open: Option<Underway>,
+    /// Of a CREATE with a CreateGuid.
+    claim: Option<Claim>,
+    /// Signs the answer in place of the channel's key.
+    sign: Option<Arc<SigningKey>>,
+}
+
+/// An open on which a request is under way.
+struct Underway {
+    open: Arc<Open>,
+    /// It counts, under this ChannelSequence.
+    counted: Option<u16>,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(number) = self.counted {
+            self.open.sequence.end(number);
+        }
+    }
 }
 
 impl Chain {
@@ -321,7 +343,7 @@ impl Chain {
             self.conn.end(format!("{:?} before NEGOTIATE", header.command));
             return Step::Fatal;
         }
-        let checked = match checked.map_or_else(|| self.check(row, header, message), Ok) {
+        let mut checked = match checked.map_or_else(|| self.check(row, header, message), Ok) {
             Ok(checked) => checked,
             Err((status, checked)) => {
                 return self.answer(header, Err(status.into()), checked, None, None);
@@ -345,7 +367,9 @@ impl Chain {
                 return self.answer(header, Err(NtStatus::ACCESS_DENIED.into()), checked, flight, None);
             }
         };
+        let claim = checked.claim.take();
         let (mut ctx, reply) = ctx(self, header, message, &checked, flight);
+        ctx.claim = claim;
         reply.begin();
         let handled = (row.handler)(&mut ctx, body(message), reply);
         let outcome = Outcome::of(ctx);
@@ -357,9 +381,13 @@ impl Chain {
         let workers = match row.place {
             Place::Reactor | Place::Waits => None,
             Place::Logon => Some(self.gate.logons.clone()),
-            Place::Export => {
-                checked.tree.as_ref().and_then(|t| t.share.disk()).map(|disk| disk.area.workers.clone())
-            }
+            Place::Export => match checked.tree.as_ref().and_then(|t| t.share.disk()) {
+                Some(disk) => Some(disk.area.workers.clone()),
+                None if header.command == Command::IOCTL && cmd::ioctl::blocks(message) => {
+                    Some(self.gate.logons.clone())
+                }
+                None => None,
+            },
         };
         let (mut ctx, reply) = ctx(self, header, message, &checked, None);
         let handled = match (workers, row.inline) {
@@ -367,17 +395,14 @@ impl Chain {
                 reply.begin();
                 (row.handler)(&mut ctx, body(message), reply)
             }
-            (Some(workers), None) => {
-                checked.open = self.named(header, message);
-                return Step::Move(workers, checked);
-            }
+            (Some(workers), None) => return Step::Move(workers, checked),
             (Some(workers), Some(inline)) => {
                 reply.begin();
                 match inline(&mut ctx, body(message), reply) {
                     Some(handled) => handled,
                     None => {
                         reply.drop_begun();
-                        checked.open = self.named(header, message);
+                        checked.claim = ctx.claim.take();
                         return Step::Move(workers, checked);
                     }
                 }
@@ -413,7 +438,7 @@ fn ctx<'a>(
     chain: &'a mut Chain,
     header: &'a Header,
     message: &'a [u8],
-    checked: &Checked,
+    checked: &'a Checked,
     flight: Option<&'a Arc<Flight>>,
 ) -> (Ctx<'a>, &'a mut Reply) {
     let ctx = Ctx {
@@ -425,7 +450,7 @@ fn ctx<'a>(
         tree: checked.tree.clone(),
         sealed: chain.sealed.is_some(),
         signed: checked.signed,
-        held: checked.open.clone(),
+        held: checked.open.as_ref().map(|underway| &underway.open),
         related_file: if header.flags.contains(HeaderFlags::RELATED) {
             chain.before.file.or(Some(Err(NtStatus::INVALID_PARAMETER)))
         } else {
@@ -434,6 +459,8 @@ fn ctx<'a>(
         file: None,
         flight,
         effects: Vec::new(),
+        sign: None,
+        claim: None,
         post: None,
     };
     (ctx, &mut chain.reply)

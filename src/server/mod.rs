@@ -12,12 +12,13 @@ mod receive;
 pub mod status;
 
 use crate::auth::UserDb;
+use crate::cmd;
 use crate::cmd::gate::{Gate, Parts};
 use crate::config::Settings;
 use crate::conn::Connection;
 use crate::posix;
-use crate::types::{FileId, SessionId};
-use parking_lot::Mutex;
+use crate::types::SessionId;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,6 +33,9 @@ const TIDY: Duration = Duration::from_secs(5);
 /// How long an orderly stop waits for requests under way.
 const STOP: Duration = Duration::from_secs(5);
 
+/// Longer than any handle waits.
+const FOREVER: Duration = Duration::from_secs(24 * 3600);
+
 /// What [`Server::new`] needs.
 pub struct Setup {
     pub settings: Arc<Settings>,
@@ -44,7 +48,6 @@ pub struct Setup {
 
 pub struct Server {
     gate: Arc<Gate>,
-    listening: Mutex<Vec<String>>,
     stopping: Notify,
 }
 
@@ -61,7 +64,8 @@ impl Server {
         tokio::spawn(relieve(Arc::clone(&gate)));
         tokio::spawn(hurry(Arc::clone(&gate)));
         tokio::spawn(tidy());
-        Ok(Arc::new(Server { gate, listening: Mutex::default(), stopping: Notify::new() }))
+        tokio::spawn(scavenge(Arc::clone(&gate)));
+        Ok(Arc::new(Server { gate, stopping: Notify::new() }))
     }
 
     /// Takes connections until [`Server::stop`], or until this is dropped.
@@ -114,6 +118,8 @@ impl Server {
         }
         let until = Instant::now() + STOP;
         while self.gate.conn_count() > 0 || !self.gate.opens.is_empty() {
+            // Nothing is kept over a restart.
+            cmd::logoff::give_up(&self.gate, Instant::now() + FOREVER);
             if Instant::now() >= until {
                 log::warn!("{} opens were still closing at the end", self.gate.opens.len());
                 return;
@@ -128,38 +134,40 @@ impl Server {
     /// Ends a session; false: there is none.
     pub fn close_session(&self, id: u64) -> bool {
         let Some(session) = self.gate.sessions.get(SessionId(id)) else { return false };
-        crate::cmd::logoff::end_session(&self.gate, &session);
+        cmd::logoff::end_session(&self.gate, &session, cmd::logoff::Durable::Close);
         true
     }
 
     /// Closes an open under its client; false: there is none.
     pub fn close_open(&self, id: u64) -> bool {
-        let id = FileId { persistent: id, volatile: id };
-        let Some(open) = self.gate.opens.get(id) else { return false };
-        let Some(session) = self.gate.sessions.get(open.session) else { return false };
-        crate::cmd::close::close(&self.gate, &session, &open);
+        let Some(open) = self.gate.opens.by_volatile(id) else { return false };
+        match self.gate.sessions.get(open.session()) {
+            Some(session) => cmd::close::close(&self.gate, &session, &open),
+            None => cmd::close::close_waiting(&self.gate, &open),
+        }
         true
     }
 }
 
-/// An address in the status for as long as it is listened on.
+/// An address among those that are listened on, for as long as it is.
 struct Listed<'a> {
     server: &'a Server,
-    address: String,
+    address: Option<SocketAddr>,
 }
 
 impl Listed<'_> {
     fn new<'a>(server: &'a Server, listener: &TcpListener) -> Listed<'a> {
-        let address = listener.local_addr().map_or_else(|e| e.to_string(), |address| address.to_string());
-        server.listening.lock().push(address.clone());
+        let address =
+            listener.local_addr().inspect_err(|e| log::error!("listening on nothing known: {e}")).ok();
+        server.gate.listening.lock().extend(address);
         Listed { server, address }
     }
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        let mut listening = self.server.listening.lock();
-        if let Some(at) = listening.iter().position(|address| *address == self.address) {
+        let mut listening = self.server.gate.listening.lock();
+        if let Some(at) = listening.iter().position(|address| Some(*address) == self.address) {
             listening.remove(at);
         }
     }
@@ -175,6 +183,14 @@ async fn relieve(gate: Arc<Gate>) {
                 break;
             }
         }
+    }
+}
+
+/// Closes handles that wait for a client who does not come.
+async fn scavenge(gate: Arc<Gate>) {
+    loop {
+        gate.durable.due().await;
+        cmd::logoff::give_up(&gate, Instant::now());
     }
 }
 

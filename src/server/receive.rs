@@ -42,6 +42,9 @@ pub async fn run(gate: Arc<Gate>, conn: Arc<Connection>) {
     gate.remove_conn(conn.id);
     cmd::logoff::end_connection(&gate, conn.id);
     for flight in conn.flights.all() {
+        if flight.outlives() && gate.sessions.get(flight.session).is_some() {
+            continue;
+        }
         flight.cancel();
         gate.stop_waiting(flight.id);
     }

@@ -35,6 +35,8 @@ pub struct SessionStatus {
     pub dialect: String,
     pub signing: String,
     pub cipher: Option<String>,
+    /// Connections that reach it.
+    pub channels: usize,
     pub guest: bool,
     pub opens: usize,
     pub since_seconds: u64,
@@ -43,7 +45,12 @@ pub struct SessionStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenStatus {
     pub id: u64,
+    /// Zero: it waits for its client.
     pub session: u64,
+    /// How long it would wait for its client. None: it closes with its session.
+    pub durable_seconds: Option<u64>,
+    /// How much longer it waits.
+    pub waits_seconds: Option<u64>,
     pub user: String,
     pub share: String,
     /// As the client would write it; a pipe's name on IPC$.
@@ -80,7 +87,7 @@ impl Server {
                 id: c.id.0,
                 peer: c.peer.to_string(),
                 dialect: c.dialect().map(|d| d.dotted().to_owned()),
-                sessions: sessions.iter().filter(|s| s.conn == c.id).count(),
+                sessions: sessions.iter().filter(|s| s.has_channel(c.id)).count(),
                 since_seconds: since(c.since),
             })
             .collect();
@@ -89,15 +96,14 @@ impl Server {
             .iter()
             .filter_map(|s| {
                 let who = s.who()?;
-                let conn = gate.conn(s.conn);
-                let negotiated = conn.as_ref().and_then(|c| c.negotiated.get());
                 Some(SessionStatus {
                     id: s.id.0,
                     user: shown(&who),
                     peer: s.peer.to_string(),
-                    dialect: s.dialect.dotted().to_owned(),
-                    signing: s.signing_key(s.conn).map_or("none".into(), |k| format!("{:?}", k.algorithm())),
-                    cipher: negotiated.and_then(|n| n.cipher).map(|c| format!("{c:?}")),
+                    dialect: s.origin.dialect.dotted().to_owned(),
+                    signing: s.own_signing_key().map_or("none".into(), |k| format!("{:?}", k.algorithm())),
+                    cipher: s.origin.cipher.map(|c| format!("{c:?}")),
+                    channels: s.conns().len(),
                     guest: who.guest,
                     opens: s.open_count(),
                     since_seconds: since(s.since),
@@ -120,7 +126,16 @@ impl Server {
                 };
                 OpenStatus {
                     id: o.id.volatile,
-                    session: o.session.0,
+                    session: o.session().0,
+                    durable_seconds: o
+                        .durability
+                        .get()
+                        .and_then(|d| d.grant)
+                        .map(|grant| grant.timeout.as_secs()),
+                    waits_seconds: gate
+                        .durable
+                        .waits_until(o)
+                        .map(|t| t.saturating_duration_since(now).as_secs()),
                     user: o.user.clone(),
                     share: o.share().name.clone(),
                     path,
@@ -163,7 +178,7 @@ impl Server {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             uptime_seconds: since(gate.started),
-            listen: self.listening.lock().clone(),
+            listen: gate.listening.lock().iter().map(ToString::to_string).collect(),
             connections,
             sessions: session_list,
             opens,

@@ -1,24 +1,34 @@
 //! Open (MS-SMB2 3.3.1.10): what a client holds through a FileId.
 
+use super::durability::Durability;
+use super::sequence::SharedSequence;
 use super::share::{Area, Share};
 use super::tree::TreeConnect;
 use crate::fsa::expression::Expression;
 use crate::posix;
-use crate::types::{AccessMask, CreateOptions, FileId, NodeKey, OpenId, OplockLevel, SessionId};
+use crate::types::{
+    AccessMask, ConnId, CreateOptions, FileId, NodeKey, OpenId, OplockLevel, SessionId, TreeId,
+};
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 #[derive(Debug)]
 pub struct Open {
     pub id: FileId,
-    pub session: SessionId,
     pub user: String,
+    /// What it was made through. Share, rights and account stay these when it moves to another session.
     pub tree: Arc<TreeConnect>,
     pub since: Instant,
     pub kind: OpenKind,
     pub breaks: Breaks,
+    pub sequence: SharedSequence,
+    /// Of an open that can be found again.
+    pub durability: OnceLock<Box<Durability>>,
+    /// Where it is reached: Session.SessionId, zero while it waits for its client, and TreeConnect.TreeId.
+    session: AtomicU64,
+    tree_id: AtomicU32,
     closed: AtomicBool,
 }
 
@@ -34,6 +44,16 @@ pub struct Break {
 pub struct Breaks {
     /// None: he knows.
     held_back: Mutex<Option<Vec<Break>>>,
+    /// The last one that was sent, and where. The client may not have heard of it if the connection is lost.
+    sent: Mutex<Option<Sent>>,
+    serial: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    on: ConnId,
+    serial: u64,
+    what: Break,
 }
 
 impl Breaks {
@@ -56,6 +76,28 @@ impl Breaks {
     /// What was held back.
     pub fn announced(&self) -> Vec<Break> {
         self.held_back.lock().take().unwrap_or_default()
+    }
+
+    /// It goes out on this connection. The number is for [`Breaks::is_waited_for`].
+    pub fn sent(&self, on: ConnId, what: Break) -> u64 {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        *self.sent.lock() = Some(Sent { on, serial, what });
+        serial
+    }
+
+    /// The client has heard of it.
+    pub fn answered(&self) {
+        *self.sent.lock() = None;
+    }
+
+    /// Neither answered nor sent once more.
+    pub fn is_waited_for(&self, serial: u64) -> bool {
+        self.sent.lock().is_some_and(|sent| sent.serial == serial)
+    }
+
+    /// What was sent on a connection that is lost, and not answered: to be told on another.
+    pub fn unheard(&self, lost: ConnId) -> Option<Break> {
+        self.sent.lock().take_if(|sent| sent.on == lost).map(|sent| sent.what)
     }
 }
 
@@ -174,17 +216,49 @@ impl std::fmt::Debug for PipeOpen {
 }
 
 impl Open {
-    pub fn new(id: FileId, session: SessionId, user: String, tree: Arc<TreeConnect>, kind: OpenKind) -> Open {
+    /// `sequence`: the ChannelSequence of its CREATE.
+    pub fn new(
+        id: FileId,
+        session: SessionId,
+        user: String,
+        tree: Arc<TreeConnect>,
+        kind: OpenKind,
+        sequence: u16,
+    ) -> Open {
         Open {
             id,
-            session,
             user,
-            tree,
             since: Instant::now(),
             kind,
             breaks: Breaks::default(),
+            sequence: SharedSequence::new(sequence),
+            durability: OnceLock::new(),
+            session: AtomicU64::new(session.0),
+            tree_id: AtomicU32::new(tree.id.0),
+            tree,
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// The session that reaches it. Zero: none, it waits for its client.
+    pub fn session(&self) -> SessionId {
+        SessionId(self.session.load(Ordering::Acquire))
+    }
+
+    /// It is reached through this tree of this session.
+    pub fn is_of(&self, session: SessionId, tree: TreeId) -> bool {
+        self.session() == session && self.tree_id.load(Ordering::Acquire) == tree.0
+    }
+
+    /// Its session is lost, and it stays.
+    pub fn leave_session(&self) {
+        self.session.store(0, Ordering::Release);
+    }
+
+    /// Its client is back.
+    pub fn move_to(&self, session: SessionId, tree: TreeId) {
+        self.tree_id.store(tree.0, Ordering::Release);
+        self.session.store(session.0, Ordering::Release);
     }
 
     pub fn open_id(&self) -> OpenId {
@@ -204,7 +278,15 @@ impl Open {
 
     /// True for the first caller only: who closes it.
     pub fn claim_close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        // Who makes it durable meanwhile sees that it is closed, or else its durability is seen from here on.
+        fence(Ordering::SeqCst);
+        first
+    }
+
+    pub fn is_closed(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.closed.load(Ordering::Acquire)
     }
 }
 
@@ -213,18 +295,20 @@ impl Open {
 pub struct Opens {
     shards: [RwLock<std::collections::HashMap<u64, Arc<Open>>>; 16],
     next: AtomicU64,
-}
-
-impl Default for Opens {
-    fn default() -> Opens {
-        Opens { shards: Default::default(), next: AtomicU64::new(1) }
-    }
+    /// Between the two halves of a FileId: another one each time the server starts, so that a handle of the last time
+    /// names nothing of this one.
+    distance: u64,
 }
 
 impl Opens {
+    /// `distance`: any number, best a random one.
+    pub fn new(distance: u64) -> Opens {
+        Opens { shards: Default::default(), next: AtomicU64::new(1), distance: distance >> 1 }
+    }
+
     pub fn new_id(&self) -> FileId {
         let volatile = self.next.fetch_add(1, Ordering::Relaxed);
-        FileId { persistent: volatile, volatile }
+        FileId { persistent: self.distance.wrapping_add(volatile), volatile }
     }
 
     fn shard(&self, volatile: u64) -> &RwLock<std::collections::HashMap<u64, Arc<Open>>> {

@@ -9,9 +9,10 @@
 use super::open::Open;
 use super::tree::TreeConnect;
 use crate::auth::Identity;
-use crate::crypto::{NonceSource, PreauthHash, SealingKey, SigningKey};
-use crate::types::{ConnId, Dialect, FileId, NtStatus, SessionId, TreeId};
+use crate::crypto::{Cipher, NonceSource, PreauthHash, SealingKey, SigningKey};
+use crate::types::{ConnId, Dialect, FileId, Guid, NtStatus, SessionId, TreeId};
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -41,12 +42,23 @@ pub struct Security {
     pub application: Zeroizing<[u8; 16]>,
 }
 
+/// The connections that one session may be reached through (MS-SMB2 appendix A, 3.3.5.5).
+pub const MAX_CHANNELS: usize = 32;
+
 /// A connection that the session is reached through, and the key that signs there.
 #[derive(Clone)]
 pub struct Channel {
     pub conn: ConnId,
     /// None for anonymous and guest sessions, which are not signed.
     pub signing: Option<Arc<SigningKey>>,
+}
+
+/// What the connection that makes a session gives to it: others that are bound to it must be of the same kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    pub dialect: Dialect,
+    pub client: Guid,
+    pub cipher: Option<Cipher>,
 }
 
 /// An authentication under way on one connection (Connection.PreauthSessionTable for 3.1.1).
@@ -64,12 +76,14 @@ impl std::fmt::Debug for Setup {
 pub struct Session {
     pub id: SessionId,
     pub since: Instant,
-    pub dialect: Dialect,
+    pub origin: Origin,
     /// The connection that made it.
     pub conn: ConnId,
     pub peer: std::net::SocketAddr,
-    /// Between the legs of an authentication.
-    pub setup: Mutex<Option<Setup>>,
+    /// Between the legs of an authentication, on the connection where it takes place.
+    pub setups: Mutex<SmallVec<[(ConnId, Setup); 1]>>,
+    /// Session.SigningKey: that of the first channel.
+    signing: OnceLock<Arc<SigningKey>>,
     who: RwLock<Option<Arc<Who>>>,
     security: OnceLock<Security>,
     channels: RwLock<Vec<Channel>>,
@@ -81,14 +95,15 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(id: SessionId, dialect: Dialect, conn: ConnId, peer: std::net::SocketAddr) -> Session {
+    pub fn new(id: SessionId, origin: Origin, conn: ConnId, peer: std::net::SocketAddr) -> Session {
         Session {
             id,
             since: Instant::now(),
-            dialect,
+            origin,
             conn,
             peer,
-            setup: Mutex::new(None),
+            setups: Mutex::default(),
+            signing: OnceLock::new(),
             who: RwLock::new(None),
             security: OnceLock::new(),
             channels: RwLock::default(),
@@ -104,9 +119,44 @@ impl Session {
     pub fn establish(&self, security: Security, channel: Channel) -> bool {
         let first = self.security.set(security).is_ok();
         if first {
+            channel.signing.iter().for_each(|key| drop(self.signing.set(Arc::clone(key))));
             self.channels.write().push(channel);
         }
         first
+    }
+
+    /// Another connection reaches it (MS-SMB2 3.3.5.5.3). REQUEST_NOT_ACCEPTED: it does already;
+    /// INSUFFICIENT_RESOURCES: there are as many as there may be.
+    pub fn add_channel(&self, channel: Channel) -> Result<(), NtStatus> {
+        let mut channels = self.channels.write();
+        if self.is_gone() || channels.is_empty() {
+            return Err(NtStatus::USER_SESSION_DELETED);
+        }
+        if channels.iter().any(|c| c.conn == channel.conn) {
+            return Err(NtStatus::REQUEST_NOT_ACCEPTED);
+        }
+        if channels.len() >= MAX_CHANNELS {
+            return Err(NtStatus::INSUFFICIENT_RESOURCES);
+        }
+        channels.push(channel);
+        Ok(())
+    }
+
+    /// An authentication on this connection is over, or will never be.
+    pub fn end_setup(&self, conn: ConnId) -> Option<Setup> {
+        let mut setups = self.setups.lock();
+        let at = setups.iter().position(|(on, _)| *on == conn)?;
+        Some(setups.swap_remove(at).1)
+    }
+
+    /// It is reached from there, or an authentication there has begun.
+    fn knows(&self, conn: ConnId) -> bool {
+        self.conn == conn || self.has_channel(conn) || self.setups.lock().iter().any(|(on, _)| *on == conn)
+    }
+
+    /// Session.SigningKey, which signs while a connection is being bound. None: it is not signed at all.
+    pub fn own_signing_key(&self) -> Option<&Arc<SigningKey>> {
+        self.signing.get()
     }
 
     pub fn security(&self) -> Option<&Security> {
@@ -189,8 +239,13 @@ impl Session {
 
     /// False if the session or the tree went away meanwhile: the open must be closed again.
     pub fn add_open(&self, open: &Open) -> bool {
+        self.adopt(open, &open.tree)
+    }
+
+    /// The same for an open that was made through another tree.
+    pub fn adopt(&self, open: &Open, tree: &TreeConnect) -> bool {
         let mut opens = self.opens.lock();
-        if self.is_gone() || open.tree.is_gone() {
+        if self.is_gone() || tree.is_gone() {
             return false;
         }
         opens.insert(open.id);
@@ -231,7 +286,7 @@ impl Sessions {
     /// keep no more of it.
     pub fn start(
         &self,
-        dialect: Dialect,
+        origin: Origin,
         conn: ConnId,
         peer: std::net::SocketAddr,
     ) -> Result<Arc<Session>, NtStatus> {
@@ -242,7 +297,7 @@ impl Sessions {
             if raw == 0 || raw == u32::MAX || map.contains_key(&id) {
                 continue;
             }
-            let session = Arc::new(Session::new(id, dialect, conn, peer));
+            let session = Arc::new(Session::new(id, origin, conn, peer));
             map.insert(id, Arc::clone(&session));
             return Ok(session);
         }
@@ -262,6 +317,6 @@ impl Sessions {
 
     /// Those that this connection reaches, or has begun.
     pub fn of_connection(&self, conn: ConnId) -> Vec<Arc<Session>> {
-        self.by_id.read().values().filter(|s| s.conn == conn || s.has_channel(conn)).cloned().collect()
+        self.by_id.read().values().filter(|s| s.knows(conn)).cloned().collect()
     }
 }

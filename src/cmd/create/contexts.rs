@@ -1,7 +1,8 @@
 //! Create contexts (MS-SMB2 2.2.13.2): those that are acted on. The others are ignored, as 3.3.5.9 says of
-//! unknown ones; a lease or a durable handle is then simply not granted.
+//! unknown ones; a lease is then simply not granted.
 
-use super::Done;
+use super::durable;
+use crate::fsa::RelPath;
 use crate::posix;
 use crate::session::TreeConnect;
 use crate::types::{AccessMask, NtStatus};
@@ -19,10 +20,11 @@ pub struct Asked {
     pub eas: Vec<posix::Ea>,
     /// For a file that is created.
     pub descriptor: Option<SecurityDescriptor>,
+    pub durable: Option<durable::Asked>,
 }
 
 impl Asked {
-    pub fn read(contexts: &[CreateContext<'_>]) -> Result<Asked, NtStatus> {
+    pub fn read(contexts: &[CreateContext<'_>], smb3: bool) -> Result<Asked, NtStatus> {
         if find(contexts, name::TIMEWARP_TOKEN).is_some_and(|stamp| stamp.iter().any(|&b| b != 0)) {
             // No previous versions are kept.
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
@@ -47,27 +49,39 @@ impl Asked {
             allocation_size,
             eas,
             descriptor,
+            durable: durable::read(contexts, smb3)?,
         })
     }
 }
 
+/// An object that was opened.
+pub struct Subject<'a> {
+    pub object: &'a posix::Object,
+    pub stat: &'a posix::Stat,
+    pub path: &'a RelPath,
+    /// It may have a security descriptor of its own.
+    pub described: bool,
+    /// FILE_OPEN_FOR_BACKUP_INTENT.
+    pub backup: bool,
+}
+
+/// What is known of an open object, as far as it was asked.
 pub fn answer(
     asked: &Asked,
     tree: &TreeConnect,
-    done: &Done,
-    backup: bool,
+    subject: &Subject<'_>,
 ) -> Result<CreateContexts<'static>, NtStatus> {
     let disk = tree.disk()?;
     let mut out = CreateContexts::new();
     if asked.maximal_access {
         let export = disk.area.export()?;
-        let path = super::disk_path(&done.path);
-        let most = if done.described {
+        let path = super::disk_path(subject.path);
+        let most = if subject.described {
             export
-                .rights(&done.object, &path, &done.stat, &tree.token, backup)
+                .rights(subject.object, &path, subject.stat, &tree.token, subject.backup)
                 .and_then(|rights| rights.most())
         } else {
-            export.granted(&done.object, &path, AccessMask::FILE_ALL)
+            export.granted(subject.object, &path, AccessMask::FILE_ALL)
         };
         let (query_status, maximal_access) = match most {
             Ok(access) => (NtStatus::SUCCESS, access),
@@ -77,7 +91,7 @@ pub fn answer(
     }
     if asked.on_disk_id {
         let facts = disk.area.export()?.facts();
-        let file_id = crate::cmd::info::file_id(facts.device, done.stat.key);
+        let file_id = crate::cmd::info::file_id(facts.device, subject.stat.key);
         out.push(QueryOnDiskIdResponse { file_id, volume_id: facts.serial.into() }.to_context());
     }
     Ok(out)

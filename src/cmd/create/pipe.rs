@@ -22,7 +22,8 @@ pub fn open(ctx: &mut Ctx<'_>, request: &CreateRequest<'_>, reply: &mut Reply) -
     let pipe = rpc::open(&request.name, Arc::new(context(ctx))).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let id = ctx.gate.opens.new_id();
     let kind = OpenKind::Pipe(PipeOpen { name: request.name.to_lowercase(), pipe: Mutex::new(pipe) });
-    let open = Arc::new(Open::new(id, session.id, who.user.clone(), Arc::clone(&tree), kind));
+    let sequence = ctx.header.channel_sequence();
+    let open = Arc::new(Open::new(id, session.id, who.user.clone(), Arc::clone(&tree), kind, sequence));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);
     ctx.gate.opens.add(Arc::clone(&open));
     ctx.file = Some(id);

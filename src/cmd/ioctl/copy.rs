@@ -44,7 +44,7 @@ pub fn chunks(target: &mut Target<'_, '_>) -> Done {
     let copy = SrvCopychunkCopy::decode(target.request.input)?;
     let source = id_of(&copy.source_key)
         .and_then(|id| target.ctx.gate.opens.get(id))
-        .filter(|open| open.session == target.open.session)
+        .filter(|open| open.session() == target.open.session())
         .ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     if !within_limits(&copy.chunks) {
         let limits = SrvCopychunkResponse {

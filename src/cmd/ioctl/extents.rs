@@ -15,7 +15,7 @@ pub fn duplicate(target: &mut Target<'_, '_>, ex: bool) -> Done {
     let opens = &target.ctx.gate.opens;
     let source = opens
         .get(asked.source_file_id)
-        .filter(|open| open.session == target.open.session)
+        .filter(|open| open.session() == target.open.session())
         .ok_or(NtStatus::INVALID_HANDLE)?;
     let from = file_of(&source).map_err(|_| NtStatus::INVALID_PARAMETER)?;
     let disk = target.open.tree.disk()?;

@@ -3,6 +3,7 @@
 mod copy;
 mod extents;
 mod file;
+mod interfaces;
 mod negotiate;
 mod pipe;
 mod ranges;
@@ -13,8 +14,9 @@ pub use reparse::symlink as link_of;
 use super::{Ctx, Fail, Handled, Reply, file_of};
 use crate::fsa::change::{Change, Facets, apply};
 use crate::session::{FileOpen, Open};
-use crate::types::{AccessMask, FileId, NtStatus};
+use crate::types::{AccessMask, Dialect, FileId, NtStatus};
 use crate::wire::codec::{Reader, Writer};
+use crate::wire::header;
 use crate::wire::ioctl::{CtlCode, IoctlFlags, IoctlRequest, IoctlResponse};
 use std::sync::Arc;
 
@@ -79,9 +81,20 @@ fn without_file(ctx: &mut Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
         CtlCode::DFS_GET_REFERRALS | CtlCode::DFS_GET_REFERRALS_EX => {
             Err(NtStatus::FS_DRIVER_REQUIRED.into())
         }
-        // Multichannel is not offered.
+        CtlCode::QUERY_NETWORK_INTERFACE_INFO if has_channels(ctx) => interfaces::query(ctx, request),
         _ => Err(NtStatus::NOT_SUPPORTED.into()),
     }
+}
+
+/// What was negotiated allows several channels in a session.
+fn has_channels(ctx: &Ctx<'_>) -> bool {
+    ctx.conn.dialect().is_some_and(Dialect::is_smb3)
+}
+
+/// On IPC$ too this asks the kernel for what may take it a while.
+pub fn blocks(message: &[u8]) -> bool {
+    let code = message.get(header::LEN + 4..header::LEN + 8);
+    code == Some(&CtlCode::QUERY_NETWORK_INTERFACE_INFO.0.to_le_bytes())
 }
 
 fn with_file(ctx: &mut Ctx<'_>, request: &IoctlRequest<'_>) -> Done {

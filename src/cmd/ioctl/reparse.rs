@@ -84,11 +84,14 @@ fn become_(target: &mut Target<'_, '_>, node: Node<'_>) -> Done {
     target.ctx.effects.extend(effects);
     let successor = Arc::new(Open::new(
         open.id,
-        open.session,
+        open.session(),
         open.user.clone(),
         Arc::clone(&open.tree),
         OpenKind::File(FileOpen::new(Held::new(object, Arc::clone(&area)), &stat, file.access, file.options)),
+        target.ctx.header.channel_sequence(),
     ));
+    // Durable it was as a file.
+    target.ctx.gate.durable.forget(open);
     let opens = &target.ctx.gate.opens;
     opens.add(Arc::clone(&successor));
     if !open.claim_close() {

@@ -8,6 +8,7 @@ use crate::conn::credits::MAX_CREDITS;
 use crate::conn::flight::{Flight, Landing, MAX_ASYNC};
 use crate::conn::writer::Outgoing;
 use crate::crypto::SigningKey;
+use crate::durable::Claim;
 use crate::session::{Session, TreeConnect};
 use crate::types::{AsyncId, FileId, NtStatus};
 use crate::wire::header::{Command, Header, HeaderFlags};
@@ -19,11 +20,11 @@ impl Chain {
         &mut self,
         header: &Header,
         handled: Handled,
-        checked: Checked,
+        mut checked: Checked,
         flight: Option<&Arc<Flight>>,
         outcome: Option<Outcome>,
     ) -> Step {
-        let outcome = match outcome {
+        let mut outcome = match outcome {
             Some(outcome) => outcome,
             None => {
                 self.reply.begin();
@@ -31,6 +32,9 @@ impl Chain {
             }
         };
         effects::carry_out(&self.gate, outcome.effects);
+        // Until it is answered.
+        checked.claim = outcome.claim.take();
+        checked.sign = outcome.sign.take();
         self.before.session = outcome.session.clone().or(checked.session.clone());
         self.before.tree = outcome.tree.clone();
         if let Err(Fail::Pending) = handled {
@@ -97,9 +101,11 @@ impl Chain {
                 let _ = self.conn.negotiated.set(*negotiated);
             }
             Some(Post::Leg(session)) => {
-                if let Some(setup) = &mut *session.setup.lock()
-                    && let Some(hash) = &mut setup.preauth
-                {
+                // As it goes out: while a connection is being bound, signed.
+                self.reply.sign_last();
+                let mut setups = session.setups.lock();
+                let setup = setups.iter_mut().find(|(on, _)| *on == self.conn.id);
+                if let Some(hash) = setup.and_then(|(_, setup)| setup.preauth.as_mut()) {
                     hash.update(self.reply.last_element());
                 }
             }
@@ -132,7 +138,7 @@ impl Chain {
         };
         // The answer that establishes a session is signed, whatever the request was (3.3.5.5.3).
         let established = header.command == Command::SESSION_SETUP && status == NtStatus::SUCCESS;
-        let key = self.signing_key(session, checked.signed || established);
+        let key = checked.sign.clone().or_else(|| self.signing_key(session, checked.signed || established));
         self.end_element(header, status, async_id, session, tree, key);
     }
 
@@ -171,6 +177,10 @@ impl Chain {
         if let Some(id) = async_id {
             answer.flags |= HeaderFlags::ASYNC;
             answer.async_id = id;
+        }
+        if status == NtStatus::USER_SESSION_DELETED && self.sealed.is_none() {
+            // There is no key to sign it with. Clients ask for no more than the flag, as Windows sets it.
+            answer.flags |= header.flags & HeaderFlags::SIGNED;
         }
         self.reply.end(&answer, key);
     }
@@ -227,6 +237,7 @@ impl Chain {
         let gate = Arc::clone(&self.gate);
         Flight::new(
             header.message_id,
+            before.as_ref().map_or(header.session_id, |session| session.id),
             Box::new(move |status, id| {
                 let credits = if status == NtStatus::PENDING {
                     conn.window.lock().grant(header.credits, credit_limit(&conn))
@@ -257,12 +268,22 @@ pub(super) struct Outcome {
     tree: Option<Arc<TreeConnect>>,
     file: Option<FileId>,
     effects: Vec<crate::fsa::Effect>,
+    sign: Option<Arc<SigningKey>>,
+    claim: Option<Claim>,
     post: Option<Post>,
 }
 
 impl Outcome {
     pub(super) fn of(ctx: Ctx<'_>) -> Outcome {
-        Outcome { session: ctx.session, tree: ctx.tree, file: ctx.file, effects: ctx.effects, post: ctx.post }
+        Outcome {
+            session: ctx.session,
+            tree: ctx.tree,
+            file: ctx.file,
+            effects: ctx.effects,
+            sign: ctx.sign,
+            claim: ctx.claim,
+            post: ctx.post,
+        }
     }
 }
 

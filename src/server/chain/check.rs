@@ -1,19 +1,43 @@
 //! What is looked at before a handler is called: signature, session, tree (MS-SMB2 3.3.5.2).
 
-use super::{Chain, Checked};
+use super::{Chain, Checked, Underway};
 use crate::crypto::Sender;
 use crate::server::dispatch::{Needs, Row};
-use crate::session::Open;
-use crate::types::NtStatus;
+use crate::session::Sequenced;
+use crate::types::{Dialect, FileId, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::header::{Command, Header, HeaderFlags};
-use std::sync::Arc;
 
 impl Chain {
-    /// The open that a request names.
-    pub(super) fn named(&self, header: &Header, message: &[u8]) -> Option<Arc<Open>> {
-        let id = Reader::at(message, header.command.file_id_at()?).file_id("FileId").ok()?;
-        self.gate.opens.get(id)
+    /// The open that a request names, and with it MS-SMB2 3.3.5.2.10 (channel sequence).
+    fn named(
+        &self,
+        header: &Header,
+        message: &[u8],
+        checked: &Checked,
+    ) -> Result<Option<Underway>, NtStatus> {
+        let Some(at) = header.command.file_id_at() else { return Ok(None) };
+        let Ok(id) = Reader::at(message, at).file_id("FileId") else { return Ok(None) };
+        let id = match self.before.file {
+            Some(Ok(before)) if id == FileId::RELATED && header.flags.contains(HeaderFlags::RELATED) => {
+                before
+            }
+            _ => id,
+        };
+        let (Some(session), Some(tree)) = (&checked.session, &checked.tree) else { return Ok(None) };
+        let Some(open) = self.gate.opens.get(id).filter(|open| open.is_of(session.id, tree.id)) else {
+            return Ok(None);
+        };
+        if !self.conn.dialect().is_some_and(Dialect::is_smb3) {
+            return Ok(Some(Underway { open, counted: None }));
+        }
+        let request = Sequenced {
+            number: header.channel_sequence(),
+            replay: header.flags.contains(HeaderFlags::REPLAY),
+            changes: matches!(header.command, Command::WRITE | Command::SET_INFO | Command::IOCTL),
+        };
+        let counts = open.sequence.begin(request)?;
+        Ok(Some(Underway { open, counted: counts.then_some(request.number) }))
     }
 
     /// MS-SMB2 3.3.5.2.4 (signature), 3.3.5.2.9 (session), 3.3.5.2.11 (tree), 3.3.5.2.7.2 (related).
@@ -24,7 +48,7 @@ impl Chain {
         message: &mut [u8],
     ) -> Result<Checked, (NtStatus, Checked)> {
         let related = header.flags.contains(HeaderFlags::RELATED);
-        let mut checked = Checked { session: None, tree: None, signed: false, open: None };
+        let mut checked = Checked::default();
         if related && !self.first {
             checked.session = self.before.session.clone();
             checked.tree = self.before.tree.clone();
@@ -87,6 +111,10 @@ impl Chain {
                     return Err((NtStatus::ACCESS_DENIED, checked));
                 }
                 Some(_) => {}
+            }
+            match self.named(header, message, &checked) {
+                Ok(open) => checked.open = open,
+                Err(status) => return Err((status, checked)),
             }
         }
         Ok(checked)

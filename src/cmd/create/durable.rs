@@ -1,0 +1,298 @@
+//! CREATE and handles that survive: asking for one (MS-SMB2 3.3.5.9.6, 3.3.5.9.10), coming back for one (3.3.5.9.7,
+//! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
+
+use super::contexts;
+use crate::cmd::{Ctx, Fail, Handled, Post, Reply, effects};
+use crate::durable::{self, grant, reconnect};
+use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
+use crate::types::{CreateOptions, FileId, Guid, LeaseKey, NtStatus, OplockLevel};
+use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
+use crate::wire::create_context::{
+    CreateContext, DurableHandleFlags, DurableHandleReconnect, DurableHandleReconnectV2,
+    DurableHandleRequest, DurableHandleRequestV2, DurableHandleResponse, DurableHandleResponseV2, Lease,
+    find, name,
+};
+use crate::wire::header::HeaderFlags;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the client asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// DHnQ.
+    V1,
+    /// DH2Q. On a share that is not continuously available persistence is not granted.
+    V2(DurableHandleRequestV2),
+    /// DHnC, DH2C.
+    Reconnect { file_id: FileId, v2: Option<(Guid, bool)> },
+}
+
+/// DHnC and DHnQ together are the former; anything else together is wrong. What only SMB 3 has is ignored before.
+pub fn read(contexts: &[CreateContext<'_>], smb3: bool) -> Result<Option<Asked>, NtStatus> {
+    let of_smb3 = |name| find(contexts, name).filter(|_| smb3);
+    let v1 = find(contexts, name::DURABLE_HANDLE_REQUEST);
+    let v1_again = find(contexts, name::DURABLE_HANDLE_RECONNECT);
+    let v2 = of_smb3(name::DURABLE_HANDLE_REQUEST_V2);
+    let v2_again = of_smb3(name::DURABLE_HANDLE_RECONNECT_V2);
+    let asked = match (v1, v1_again, v2, v2_again) {
+        (None, None, None, None) => return Ok(None),
+        (Some(data), None, None, None) => DurableHandleRequest::decode(data).map(|_| Asked::V1)?,
+        (None, None, Some(data), None) => Asked::V2(DurableHandleRequestV2::decode(data)?),
+        (_, Some(data), None, None) => {
+            let file_id = DurableHandleReconnect::decode(data)?.file_id;
+            Asked::Reconnect { file_id, v2: None }
+        }
+        (None, None, None, Some(data)) => {
+            let DurableHandleReconnectV2 { file_id, create_guid, flags } =
+                DurableHandleReconnectV2::decode(data)?;
+            let persistent = flags.contains(DurableHandleFlags::PERSISTENT);
+            Asked::Reconnect { file_id, v2: Some((create_guid, persistent)) }
+        }
+        _ => return Err(NtStatus::INVALID_PARAMETER),
+    };
+    Ok(Some(asked))
+}
+
+impl Asked {
+    /// The CreateGuid, if it tells this CREATE from others.
+    fn create_guid(self) -> Option<Guid> {
+        match self {
+            Asked::V2(v2) => Some(v2.create_guid).filter(|guid| *guid != Guid::default()),
+            Asked::V1 | Asked::Reconnect { .. } => None,
+        }
+    }
+}
+
+/// Takes the CreateGuid for this CREATE. Some: it was done before.
+pub fn claim(ctx: &mut Ctx<'_>, asked: Option<Asked>) -> Result<Option<Arc<Open>>, NtStatus> {
+    let Some(guid) = asked.and_then(Asked::create_guid) else { return Ok(None) };
+    if ctx.claim.is_none() {
+        let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
+        let replay = ctx.header.flags.contains(HeaderFlags::REPLAY);
+        match ctx.gate.durable.ask(client, guid, replay) {
+            durable::Asked::New(claim) => ctx.claim = Some(claim),
+            durable::Asked::Refused(status) => return Err(status),
+            durable::Asked::Again(open) => {
+                let own = open.is_of(ctx.session()?.id, ctx.tree()?.id);
+                return if own { Ok(Some(open)) } else { Err(NtStatus::DUPLICATE_OBJECTID) };
+            }
+        }
+    }
+    // Should the connection be lost while it waits, the client asks for what came of it on another.
+    ctx.flight.inspect(|flight| flight.outlive());
+    Ok(None)
+}
+
+/// The new open is what the CREATE led to, and durable if it may be: then the context that says so.
+pub fn made(
+    ctx: &mut Ctx<'_>,
+    asked: Option<Asked>,
+    disk: &Disk,
+    open: &Arc<Open>,
+    oplock: OplockLevel,
+    action: CreateAction,
+) -> Option<CreateContext<'static>> {
+    let asked = asked?;
+    let who = ctx.session.as_ref().and_then(|session| session.who());
+    let candidate = grant::Candidate {
+        directory: open.file().is_none_or(|file| file.directory),
+        nobody: who.is_none_or(|who| who.guest || who.anonymous),
+        oplock,
+        handle_lease: false,
+        share_timeout: disk.settings.durable_timeout,
+    };
+    let (wanted, create_guid) = match asked {
+        Asked::V1 => (0, Guid::default()),
+        Asked::V2(v2) => (v2.timeout, v2.create_guid),
+        Asked::Reconnect { .. } => return None,
+    };
+    let granted = grant::grant(&candidate, wanted);
+    let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
+    let durability = Durability { client, create_guid, action, grant: granted };
+    if (granted.is_some() || ctx.claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
+        if granted.is_some() {
+            ctx.gate.durable.add(open);
+        }
+        if let Some(claim) = ctx.claim.take() {
+            claim.settle(open);
+        }
+    }
+    granted_context(asked, granted)
+}
+
+fn granted_context(asked: Asked, granted: Option<crate::session::Grant>) -> Option<CreateContext<'static>> {
+    let timeout = granted?.timeout.as_millis().min(u32::MAX.into()) as u32;
+    match asked {
+        Asked::V1 => Some(DurableHandleResponse.to_context()),
+        Asked::V2(_) => {
+            Some(DurableHandleResponseV2 { timeout, flags: DurableHandleFlags::empty() }.to_context())
+        }
+        Asked::Reconnect { .. } => None,
+    }
+}
+
+/// The answer to a CREATE that was done before: what it led to, as it is now. As with Windows, who asks for less this
+/// time is told of no more; nothing of the open changes.
+pub fn replayed(
+    ctx: &mut Ctx<'_>,
+    request: &CreateRequest<'_>,
+    asked: &contexts::Asked,
+    open: &Arc<Open>,
+    reply: &mut Reply,
+) -> Handled {
+    let disk = open.tree.disk()?;
+    let file = crate::cmd::file_of(open)?;
+    let held = disk.area.rules.lock().oplock_of(open.open_id());
+    let level = if request.requested_oplock_level == OplockLevel::NONE { OplockLevel::NONE } else { held };
+    let mut answers = {
+        let path = disk.area.rules.lock().path_of(open.open_id()).ok_or(NtStatus::FILE_CLOSED)?;
+        let stat = disk.area.export()?.stat(&file.object)?;
+        let backup = file.options.contains(CreateOptions::OPEN_FOR_BACKUP_INTENT);
+        let subject =
+            contexts::Subject { object: &file.object, stat: &stat, path: &path, described: true, backup };
+        contexts::answer(asked, &open.tree, &subject)?
+    };
+    let durability = open.durability.get();
+    let granted = durability.and_then(|d| d.grant).filter(|_| level == OplockLevel::BATCH);
+    answers.extend(asked.durable.and_then(|asked| granted_context(asked, granted)));
+    let action = durability.map_or(CreateAction::OPENED, |d| d.action);
+    let answer = response(disk, open, file, level, action)?;
+    ctx.file = Some(open.id);
+    CreateResponse { create_contexts: answers, ..answer }.encode(&mut reply.body());
+    Ok(NtStatus::SUCCESS)
+}
+
+/// The client is back for a handle. Of the request only that and its lease, with its file name, counts.
+pub fn back(
+    ctx: &mut Ctx<'_>,
+    request: &CreateRequest<'_>,
+    tree: &Arc<TreeConnect>,
+    file_id: FileId,
+    v2: Option<(Guid, bool)>,
+    reply: &mut Reply,
+) -> Handled {
+    let session = Arc::clone(ctx.session()?);
+    let who = session.who().ok_or(NtStatus::USER_SESSION_DELETED)?;
+    let ask = reconnect::Ask {
+        v2,
+        client: ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
+        user: (!who.guest && !who.anonymous).then(|| who.user.clone()),
+        share: durable::place_of(&tree.share),
+        name: request.name.clone(),
+        lease: lease(&request.create_contexts),
+    };
+    let found = ctx.gate.durable.reconnect(file_id.persistent, &ask, Instant::now());
+    let open = found.map_err(|(check, status)| {
+        log::info!("{}: {} does not get a handle back: {check}", ctx.conn.peer.ip(), who.user);
+        status
+    })?;
+    match resume(ctx, tree, &session, &open) {
+        Ok(answer) => {
+            ctx.file = Some(open.id);
+            ctx.post = Some(Post::Opened(Arc::clone(&open)));
+            answer.encode(&mut reply.body());
+            Ok(NtStatus::SUCCESS)
+        }
+        Err(status) => {
+            ctx.gate.durable.wait(&open, Instant::now());
+            effects::announced(ctx.gate, &open);
+            Err(Fail::Status(status))
+        }
+    }
+}
+
+/// The open moves to the session that its client has now.
+fn resume(
+    ctx: &Ctx<'_>,
+    tree: &TreeConnect,
+    session: &crate::session::Session,
+    open: &Open,
+) -> Result<CreateResponse<'static>, NtStatus> {
+    let disk = open.tree.disk()?;
+    let file = crate::cmd::file_of(open)?;
+    let answer = response(disk, open, file, OplockLevel::NONE, CreateAction::OPENED)?;
+    open.sequence.restart(ctx.header.channel_sequence());
+    open.move_to(session.id, tree.id);
+    if !session.adopt(open, tree) {
+        return Err(NtStatus::USER_SESSION_DELETED);
+    }
+    // Breaks are held back since it was found: this is what it has until they are told.
+    let oplock_level = disk.area.rules.lock().oplock_of(open.open_id());
+    Ok(CreateResponse { oplock_level, ..answer })
+}
+
+/// What an open is now. Blocks.
+fn response(
+    disk: &Disk,
+    open: &Open,
+    file: &FileOpen,
+    oplock_level: OplockLevel,
+    create_action: CreateAction,
+) -> Result<CreateResponse<'static>, NtStatus> {
+    let stat = disk.area.export()?.stat(&file.object)?;
+    Ok(CreateResponse {
+        oplock_level,
+        create_action,
+        creation_time: stat.created,
+        last_access_time: stat.accessed,
+        last_write_time: stat.written,
+        change_time: stat.changed,
+        allocation_size: stat.allocation,
+        end_of_file: stat.size,
+        file_attributes: stat.attributes,
+        file_id: open.id,
+        ..CreateResponse::default()
+    })
+}
+
+fn lease(contexts: &[CreateContext<'_>]) -> Option<(LeaseKey, bool)> {
+    let lease = Lease::decode(find(contexts, name::REQUEST_LEASE)?).ok()?;
+    Some((lease.lease_key(), matches!(lease, Lease::V2 { .. })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: FileId = FileId { persistent: 1, volatile: 2 };
+    const GUID: Guid = Guid([7; 16]);
+
+    fn contexts(which: [bool; 4]) -> Vec<CreateContext<'static>> {
+        let all = [
+            DurableHandleRequest.to_context(),
+            DurableHandleReconnect { file_id: FILE }.to_context(),
+            DurableHandleRequestV2 { create_guid: GUID, ..DurableHandleRequestV2::default() }.to_context(),
+            DurableHandleReconnectV2 { file_id: FILE, create_guid: GUID, ..Default::default() }.to_context(),
+        ];
+        all.into_iter().zip(which).filter_map(|(context, yes)| yes.then_some(context)).collect()
+    }
+
+    #[test]
+    fn one_kind_at_a_time() {
+        for bits in 0..16u8 {
+            let which = [bits & 1 != 0, bits & 2 != 0, bits & 4 != 0, bits & 8 != 0];
+            let read = read(&contexts(which), true);
+            match which {
+                [false, false, false, false] => assert_eq!(read, Ok(None)),
+                [true, false, false, false] => assert_eq!(read, Ok(Some(Asked::V1))),
+                [_, true, false, false] => {
+                    assert_eq!(read, Ok(Some(Asked::Reconnect { file_id: FILE, v2: None })));
+                }
+                [false, false, true, false] => {
+                    assert!(matches!(read, Ok(Some(Asked::V2(v2))) if v2.create_guid == GUID));
+                }
+                [false, false, false, true] => {
+                    let v2 = Some((GUID, false));
+                    assert_eq!(read, Ok(Some(Asked::Reconnect { file_id: FILE, v2 })));
+                }
+                _ => assert_eq!(read, Err(NtStatus::INVALID_PARAMETER), "{which:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn before_smb3_there_is_one_version() {
+        assert_eq!(read(&contexts([true, false, true, true]), false), Ok(Some(Asked::V1)));
+        assert_eq!(read(&contexts([false, false, true, false]), false), Ok(None));
+    }
+}

@@ -1,0 +1,18 @@
+//! Handles that survive their connection (MS-SMB2 3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12).
+//!
+//! ```text
+//!   CREATE with DHnQ, DH2Q --[grant]--> durable, in its session
+//!                                           |  connection lost, LOGOFF, previous-session id
+//!                                           v
+//!                                       waiting ----[reconnect: every check passes]----> in another session
+//!                                           |
+//!                                           '-- its time is up, or somebody's open conflicts --> closed
+//! ```
+//!
+//! [`grant`] and [`reconnect`] are rules without state; [`Table`] knows which opens there are.
+
+pub mod grant;
+pub mod reconnect;
+mod table;
+
+pub use table::{Asked, Claim, Table, place_of};
