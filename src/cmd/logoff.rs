@@ -1,6 +1,6 @@
 //! LOGOFF (MS-SMB2 3.3.5.6), and every other way in which a session or a connection ends.
 
-use super::{Ctx, Gate, Handled, Reply, close, effects};
+use super::{Ctx, Gate, Handled, Reply, breaks, close};
 use crate::session::{Open, Session};
 use crate::types::{ConnId, NtStatus};
 use crate::wire::codec::Reader;
@@ -83,7 +83,7 @@ pub fn end_connection(gate: &Arc<Gate>, conn: ConnId) {
         if session.drop_channel(conn) {
             end_session(gate, &session, Durable::Wait);
         } else {
-            effects::told_again(gate, &session, conn);
+            breaks::told_again(gate, &session, conn);
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod gate;
 pub mod reply;
 
+pub mod breaks;
 pub mod change_notify;
 pub mod close;
 pub mod create;

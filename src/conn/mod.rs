@@ -21,13 +21,10 @@ use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use writer::{Outgoing, Writer};
-
-/// See [`Connection::notice_silence`].
-const SILENCE: Duration = Duration::from_secs(5);
 
 /// What NEGOTIATE settled (MS-SMB2 3.3.1.7). Fixed for the life of the connection.
 #[derive(Clone, Debug)]
@@ -114,14 +111,6 @@ impl Connection {
 
     pub fn reason(&self) -> Option<&str> {
         self.bye.get().map(String::as_str)
-    }
-
-    /// Other connections can take over from this one: it is lost when the client's side acknowledges nothing for a
-    /// while (TCP_USER_TIMEOUT), much earlier than TCP gives up by itself.
-    pub fn notice_silence(&self) {
-        if let Err(e) = socket2::SockRef::from(&self.stream).set_tcp_user_timeout(Some(SILENCE)) {
-            log::debug!("{}: no time limit for acknowledgments: {e}", self.peer);
-        }
     }
 
     /// Returns when [`Connection::end`] was called.

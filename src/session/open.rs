@@ -78,9 +78,10 @@ impl Breaks {
         self.held_back.lock().take().unwrap_or_default()
     }
 
-    /// It goes out on this connection. The number is for [`Breaks::is_waited_for`].
-    pub fn sent(&self, on: ConnId, what: Break) -> u64 {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+    /// It goes out on this connection, perhaps not for the first time. The number is that of the break.
+    pub fn sent(&self, on: ConnId, what: Break, before: Option<Unheard>) -> u64 {
+        let serial =
+            before.map_or_else(|| self.serial.fetch_add(1, Ordering::Relaxed), |unheard| unheard.serial);
         *self.sent.lock() = Some(Sent { on, serial, what });
         serial
     }
@@ -90,15 +91,28 @@ impl Breaks {
         *self.sent.lock() = None;
     }
 
-    /// Neither answered nor sent once more.
+    /// Neither answered nor followed by another break.
     pub fn is_waited_for(&self, serial: u64) -> bool {
         self.sent.lock().is_some_and(|sent| sent.serial == serial)
     }
 
-    /// What was sent on a connection that is lost, and not answered: to be told on another.
-    pub fn unheard(&self, lost: ConnId) -> Option<Break> {
-        self.sent.lock().take_if(|sent| sent.on == lost).map(|sent| sent.what)
+    /// The same, and this is where it was sent last.
+    pub fn is_on(&self, conn: ConnId, serial: u64) -> bool {
+        self.sent.lock().is_some_and(|sent| sent.serial == serial && sent.on == conn)
     }
+
+    /// What was sent on a connection that is lost or silent, and not answered: to be told on another.
+    pub fn unheard(&self, on: ConnId) -> Option<Unheard> {
+        let sent = self.sent.lock().take_if(|sent| sent.on == on)?;
+        Some(Unheard { what: sent.what, serial: sent.serial })
+    }
+}
+
+/// A break that the client may not have heard of.
+#[derive(Clone, Copy, Debug)]
+pub struct Unheard {
+    pub what: Break,
+    serial: u64,
 }
 
 #[derive(Debug)]

@@ -10,6 +10,7 @@ pub mod extents;
 pub mod file;
 pub mod handle;
 pub mod process;
+pub mod socket;
 pub mod xattr;
 
 /// Turns the result of a raw call into a `Result`.

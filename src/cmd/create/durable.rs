@@ -2,7 +2,7 @@
 //! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
 
 use super::contexts;
-use crate::cmd::{Ctx, Fail, Handled, Post, Reply, effects};
+use crate::cmd::{Ctx, Fail, Handled, Post, Reply, breaks};
 use crate::durable::{self, grant, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
 use crate::types::{CreateOptions, FileId, Guid, LeaseKey, NtStatus, OplockLevel};
@@ -195,7 +195,7 @@ pub fn back(
         }
         Err(status) => {
             ctx.gate.durable.wait(&open, Instant::now());
-            effects::announced(ctx.gate, &open);
+            breaks::announced(ctx.gate, &open);
             Err(Fail::Status(status))
         }
     }

@@ -128,9 +128,6 @@ pub fn join(
     if ctx.conn.is_ended() && session.drop_channel(ctx.conn.id) {
         crate::cmd::logoff::end_session(ctx.gate, session, crate::cmd::logoff::Durable::Wait);
     }
-    for conn in session.conns().into_iter().filter_map(|id| ctx.gate.conn(id)) {
-        conn.notice_silence();
-    }
     ctx.sign = None;
     log::info!("{}: another channel for {user} ({} now)", ctx.conn.peer.ip(), session.conns().len());
     Ok(())

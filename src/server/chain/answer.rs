@@ -178,8 +178,10 @@ impl Chain {
             answer.flags |= HeaderFlags::ASYNC;
             answer.async_id = id;
         }
-        if status == NtStatus::USER_SESSION_DELETED && self.sealed.is_none() {
-            // There is no key to sign it with. Clients ask for no more than the flag, as Windows sets it.
+        let denied = header.command == Command::SESSION_SETUP && status == NtStatus::ACCESS_DENIED;
+        if (denied || status == NtStatus::USER_SESSION_DELETED) && self.sealed.is_none() {
+            // There is no key to sign it with. Clients ask for no more than the flag, which Windows sends back as it
+            // came; without it some hang up.
             answer.flags |= header.flags & HeaderFlags::SIGNED;
         }
         self.reply.end(&answer, key);
@@ -197,7 +199,7 @@ impl Chain {
         };
         if !self.opened.is_empty() {
             let (gate, opened) = (Arc::clone(&self.gate), self.opened);
-            out = out.then(move || opened.iter().for_each(|open| cmd::effects::announced(&gate, open)));
+            out = out.then(move || opened.iter().for_each(|open| cmd::breaks::announced(&gate, open)));
         }
         if let Some(delay) = self.delay {
             let conn = self.conn;
