@@ -65,6 +65,10 @@ fn send(gate: &Arc<Gate>, open: &Arc<Open>, due: Break, mut before: Option<Unhea
         // Its client is coming back this moment, and is told after the answer.
     } else if channel(gate, open).is_some() {
         send(gate, open, due, before);
+    } else if let (true, Some(session)) = (due.acknowledge, gate.sessions.get(open.session())) {
+        // Its last connection is lost this moment: an open that is being broken ends with it.
+        let serial = open.breaks.sent(session.conn, due, before);
+        expect_answer(gate, open, serial);
     } else if due.acknowledge {
         let effects = disk.area.rules.lock().break_unanswered(open.open_id(), disk.area.now());
         effects::carry_out(gate, effects);

@@ -335,9 +335,9 @@ pub const KEYS: &[Key] = &[
         "duration, up to \"1h\"",
         Is(r#""60s""#),
         r#""5m""#,
-        "How long an open file waits for a client that lost its connection. \"0s\": not at all.",
-    )
-    .not_yet(Some(r#""0s""#), "open files close with their connection"),
+        "How long an open file waits for a client that lost its connection, if the client asks for that (durable handles) and names \
+         no other time, up to 5 minutes. They do not outlive the server yet. \"0s\": none is granted.",
+    ),
     key(
         Share,
         "continuous_availability",

@@ -23,6 +23,8 @@ use tempfile::TempDir;
 
 /// The user of every test: there is a Unix account of that name everywhere, so root need not make one.
 pub const USER: &str = "nobody";
+/// Another one, for [`Server::add_user`].
+pub const OTHER: &str = "daemon";
 pub const PASSWORD: &str = "correct horse";
 
 pub struct Server {
@@ -62,6 +64,11 @@ impl Server {
     /// With signing as the client wants it, and one share of the name `share`.
     pub fn plain() -> Server {
         Server::start("signing = \"offered\"", &[("share", "")])
+    }
+
+    /// A further user, with the same password.
+    pub fn add_user(&self, name: &str) {
+        add_user(self.directory.path(), name, PASSWORD);
     }
 
     pub fn path(&self, share: &str) -> PathBuf {

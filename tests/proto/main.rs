@@ -7,11 +7,14 @@ mod common;
 
 mod before_logon;
 mod cancel;
+mod channels;
 mod compound;
 mod credits;
+mod durable;
 mod fsctl;
 mod logon;
 mod negotiate;
+mod replay;
 mod sealing;
 mod signing;
 mod streams;

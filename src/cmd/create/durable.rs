@@ -143,6 +143,10 @@ pub fn replayed(
     let disk = open.tree.disk()?;
     let file = crate::cmd::file_of(open)?;
     let held = disk.area.rules.lock().oplock_of(open.open_id());
+    if request.requested_oplock_level == OplockLevel::LEASE && held != OplockLevel::NONE {
+        // It was made with an oplock: not the same request.
+        return Err(NtStatus::ACCESS_DENIED.into());
+    }
     let level = if request.requested_oplock_level == OplockLevel::NONE { OplockLevel::NONE } else { held };
     let mut answers = {
         let path = disk.area.rules.lock().path_of(open.open_id()).ok_or(NtStatus::FILE_CLOSED)?;

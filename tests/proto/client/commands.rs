@@ -1,10 +1,12 @@
 //! One call for one exchange: what the tests do most.
 
 use smbgate::types::{
-    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, ShareAccess, TreeId,
+    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, OplockLevel, ShareAccess,
+    TreeId,
 };
 use smbgate::wire::close::CloseRequest;
 use smbgate::wire::create::{CreateAction, CreateRequest, CreateResponse, ImpersonationLevel};
+use smbgate::wire::create_context::{find, name};
 use smbgate::wire::echo::EchoRequest;
 use smbgate::wire::flush::FlushRequest;
 use smbgate::wire::fscc::FileInfoClass;
@@ -26,6 +28,9 @@ pub struct Opened {
     pub action: CreateAction,
     pub end_of_file: u64,
     pub attributes: FileAttributes,
+    pub oplock: OplockLevel,
+    /// Milliseconds that the handle survives its connection; None: it does not. DHnQ does not tell: zero.
+    pub durable: Option<u32>,
 }
 
 /// An open that shares everything.
@@ -168,6 +173,13 @@ pub fn fsctl(ctl_code: CtlCode, file_id: FileId, input: &[u8]) -> IoctlRequest<'
     }
 }
 
+fn durable(answer: &CreateResponse<'_>) -> Option<u32> {
+    let first = find(&answer.create_contexts, name::DURABLE_HANDLE_REQUEST).map(|_| 0);
+    let second = find(&answer.create_contexts, name::DURABLE_HANDLE_REQUEST_V2)
+        .map(|data| u32::from_le_bytes(data[..4].try_into().expect("four bytes")));
+    first.or(second)
+}
+
 impl Reply {
     /// The answer to CREATE.
     pub fn opened(self) -> Result<Opened, NtStatus> {
@@ -178,6 +190,8 @@ impl Reply {
             action: answer.create_action,
             end_of_file: answer.end_of_file,
             attributes: answer.file_attributes,
+            oplock: answer.oplock_level,
+            durable: durable(&answer),
         })
     }
 }

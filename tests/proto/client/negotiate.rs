@@ -31,7 +31,8 @@ impl Default for Offer {
             capabilities: Capabilities::LEASING
                 | Capabilities::LARGE_MTU
                 | Capabilities::ENCRYPTION
-                | Capabilities::DIRECTORY_LEASING,
+                | Capabilities::DIRECTORY_LEASING
+                | Capabilities::MULTI_CHANNEL,
             client_guid: random_guid(),
             more: Vec::new(),
         }

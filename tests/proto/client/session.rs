@@ -1,11 +1,15 @@
 //! Sessions: logging on, and what protects their messages.
 
 use smbgate::auth::client::NtlmClient;
-use smbgate::crypto::{KeySet, NonceSource, PreauthHash, Sender, SessionKey};
+use std::sync::Arc;
+
+use smbgate::crypto::{KeySet, NonceSource, PreauthHash, SealingKey, Sender, SessionKey, SigningKey};
 use smbgate::types::{Dialect, NtStatus, SessionId};
 use smbgate::wire::header::{HeaderFlags, TransformHeader, offset};
 use smbgate::wire::negotiate::SecurityMode;
-use smbgate::wire::session_setup::{SessionFlags, SessionSetupRequest, SessionSetupResponse};
+use smbgate::wire::session_setup::{
+    SessionFlags, SessionSetupFlags, SessionSetupRequest, SessionSetupResponse,
+};
 
 use super::{Client, Reply};
 
@@ -13,15 +17,23 @@ pub struct Session {
     pub id: SessionId,
     pub flags: SessionFlags,
     pub key: SessionKey,
-    keys: KeySet,
-    nonces: NonceSource,
+    /// That of this channel.
+    signing: SigningKey,
+    /// Those of the whole session.
+    sealing: Arc<Sealing>,
     /// Whether requests are signed when they are not sealed.
     pub signs: bool,
 }
 
+struct Sealing {
+    out: Option<SealingKey>,
+    back: Option<SealingKey>,
+    nonces: NonceSource,
+}
+
 impl Session {
     pub fn can_seal(&self) -> bool {
-        self.keys.server_in.is_some()
+        self.sealing.out.is_some()
     }
 
     /// Sets the flag and signs, if the session signs.
@@ -33,12 +45,12 @@ impl Session {
 
     pub fn sign_anyway(&self, message: &mut [u8]) {
         message[offset::FLAGS] |= HeaderFlags::SIGNED.bits() as u8;
-        self.keys.signing.sign(message, Sender::Client);
+        self.signing.sign(message, Sender::Client);
     }
 
     /// Whether an answer's signature holds.
     pub fn verify(&self, message: &mut [u8]) -> bool {
-        self.keys.signing.verify(message, Sender::Server)
+        self.signing.verify(message, Sender::Server)
     }
 
     /// Seals in place and gives the transform header.
@@ -50,13 +62,13 @@ impl Session {
             ..TransformHeader::default()
         }
         .to_bytes();
-        let key = self.keys.server_in.as_ref().expect("a cipher was negotiated");
-        key.seal(&mut header, message, self.nonces.next().expect("a nonce"));
+        let key = self.sealing.out.as_ref().expect("a cipher was negotiated");
+        key.seal(&mut header, message, self.sealing.nonces.next().expect("a nonce"));
         header
     }
 
     pub fn unseal(&self, header: &[u8; TransformHeader::LEN], message: &mut [u8]) {
-        let key = self.keys.server_out.as_ref().expect("a cipher was negotiated");
+        let key = self.sealing.back.as_ref().expect("a cipher was negotiated");
         key.open(header, message).expect("the server sealed it");
     }
 }
@@ -93,13 +105,72 @@ impl Client {
                     let token = Some(answer.security_buffer).filter(|t| !t.is_empty());
                     let key = ntlm.finish(token).expect("the server's proof");
                     let flags = answer.session_flags;
-                    self.add_session(&reply, flags, key, &preauth);
+                    self.add_session(&reply, flags, key, &preauth, None);
                     return Ok(self.session);
                 }
                 status => {
                     self.session = SessionId(0);
                     return Err(status);
                 }
+            }
+        }
+    }
+
+    /// Binds this connection to a session of another one (SMB2_SESSION_FLAG_BINDING): a channel of its own key. The
+    /// tree is that of the other connection. Refused, it leaves this connection as it was.
+    pub fn bind(&mut self, to: &Client, user: &str, password: &str) -> Result<(), NtStatus> {
+        let parent = to.current().expect("a session to bind to");
+        self.bind_by(
+            parent,
+            SessionSetupFlags::BINDING,
+            |key, message| key.sign_anyway(message),
+            user,
+            password,
+        )?;
+        self.tree = to.tree;
+        Ok(())
+    }
+
+    /// The same with other flags, and with whatever is done to the requests in place of signing them.
+    pub fn bind_by(
+        &mut self,
+        parent: &Session,
+        flags: SessionSetupFlags,
+        sign: impl Fn(&Session, &mut [u8]),
+        user: &str,
+        password: &str,
+    ) -> Result<(), NtStatus> {
+        let (before, mut preauth) = (self.session, self.preauth.clone());
+        self.session = parent.id;
+        let mut ntlm = NtlmClient::new("WORKGROUP", user, password);
+        let mut token = ntlm.start();
+        loop {
+            let request = SessionSetupRequest {
+                flags,
+                security_mode: SecurityMode::SIGNING_ENABLED,
+                security_buffer: &token,
+                ..SessionSetupRequest::default()
+            };
+            let mut message = self.build(&request);
+            sign(parent, &mut message);
+            preauth.update(&message);
+            self.send_message(&message);
+            let reply = self.receive();
+            if reply.status() == NtStatus::MORE_PROCESSING_REQUIRED {
+                assert!(parent.verify(&mut reply.message.clone()), "signed with the session's own key");
+                preauth.update(&reply.message);
+                let answer = SessionSetupResponse::decode(&mut reply.reader()).expect("SESSION_SETUP answer");
+                token = ntlm.answer(answer.security_buffer).expect("NTLM challenge");
+            } else if reply.status() == NtStatus::SUCCESS {
+                let answer = SessionSetupResponse::decode(&mut reply.reader()).expect("SESSION_SETUP answer");
+                let token = Some(answer.security_buffer).filter(|t| !t.is_empty());
+                let key = ntlm.finish(token).expect("the server's proof");
+                let sealing = Arc::clone(&parent.sealing);
+                self.add_session(&reply, answer.session_flags, key, &preauth, Some(sealing));
+                return Ok(());
+            } else {
+                self.session = before;
+                return Err(reply.status());
             }
         }
     }
@@ -118,7 +189,14 @@ impl Client {
         self.preauth.clone()
     }
 
-    fn add_session(&mut self, reply: &Reply, flags: SessionFlags, key: SessionKey, preauth: &PreauthHash) {
+    fn add_session(
+        &mut self,
+        reply: &Reply,
+        flags: SessionFlags,
+        key: SessionKey,
+        preauth: &PreauthHash,
+        parent: Option<Arc<Sealing>>,
+    ) {
         let n = &self.negotiated;
         let dialect = n.dialect;
         let keys = KeySet::derive(
@@ -129,12 +207,15 @@ impl Client {
             (dialect == Dialect::SMB3_11).then_some(preauth),
         );
         let nobody = flags.intersects(SessionFlags::IS_GUEST | SessionFlags::IS_NULL);
+        let sealing = parent.unwrap_or_else(|| {
+            Arc::new(Sealing { out: keys.server_in, back: keys.server_out, nonces: NonceSource::new() })
+        });
         let session = Session {
             id: reply.header.session_id,
             flags,
             key,
-            keys,
-            nonces: NonceSource::new(),
+            signing: keys.signing,
+            sealing,
             signs: !nobody,
         };
         if reply.header.flags.contains(HeaderFlags::SIGNED) {
