@@ -1,8 +1,9 @@
 //! CLOSE (MS-SMB2 3.3.5.10), onto MS-FSA 2.1.5.5.
 
+use super::lock::local::Local;
 use super::{Ctx, Gate, Handled, Reply};
 use crate::fsa::{Deletion, Effect};
-use crate::session::{Disk, Open, OpenKind, Session};
+use crate::session::{Disk, FileOpen, Open, OpenKind, Session};
 use crate::types::NtStatus;
 use crate::wire::close::{CloseFlags, CloseRequest, CloseResponse};
 use crate::wire::codec::Reader;
@@ -19,7 +20,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
     let request = CloseRequest::decode(&mut body).ok()?;
     let open = ctx.open(request.file_id).ok()?;
-    let quick = open.file().is_some_and(|file| file.object.is_quick());
+    let quick = open.file().is_some_and(|file| file.object.is_quick() && !file.may_hold_local_locks());
     let area = &open.share().disk()?.area;
     if !quick {
         return None;
@@ -81,7 +82,8 @@ pub fn close_waiting(gate: &Arc<Gate>, open: &Arc<Open>) {
 fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
     let Some(disk) = open.share().disk() else { return };
     let here = disk.area.workers.is_here();
-    if here || disk.area.rules.lock().deletes_on_close(open.open_id()) {
+    let blocks = || open.file().is_some_and(FileOpen::may_hold_local_locks);
+    if here || disk.area.rules.lock().deletes_on_close(open.open_id()) || blocks() {
         on_worker(gate, open, end);
         return;
     }
@@ -119,6 +121,10 @@ fn on_worker(
 fn end(disk: &Disk, open: &Open) -> Vec<Effect> {
     let area = &disk.area;
     let OpenKind::File(file) = &open.kind else { return Vec::new() };
+    let mut local = file.may_hold_local_locks().then(|| Local::of(open)).flatten();
+    if let Some(local) = &mut local {
+        local.release();
+    }
     let mut rules = area.rules.lock();
     let empty = if file.directory && rules.deletes_on_close(open.open_id()) {
         drop(rules);
@@ -130,6 +136,7 @@ fn end(disk: &Disk, open: &Open) -> Vec<Effect> {
     };
     let mut closed = rules.close(open.open_id(), empty, area.now());
     drop(rules);
+    drop(local);
     if let Some(deletion) = closed.deletion.take() {
         closed.effects.extend(delete(disk, open, deletion));
     }

@@ -20,6 +20,7 @@ pub fn carry_out(gate: &Arc<Gate>, effects: Vec<Effect>) {
                 let body = if status.is_error() { Vec::new() } else { body(|w| LockResponse.encode(w)) };
                 gate.answer(waiter.0, Answer { status, body });
             }
+            Effect::LockAgain { waiter } => gate.answer(waiter.0, Wake::Again),
             Effect::Open { waiter, status: NtStatus::SUCCESS } => gate.answer(waiter.0, Wake::Again),
             Effect::Open { waiter, status } => gate.answer(waiter.0, Answer { status, body: Vec::new() }),
             Effect::Break { open, to, acknowledge } => {

@@ -1,5 +1,8 @@
 //! LOCK (MS-SMB2 3.3.5.14), onto MS-FSA 2.1.5.8 and 2.1.5.9.
 
+pub mod local;
+
+use self::local::Local;
 use super::wait::Wait;
 use super::{Ctx, Fail, Handled, Reply, file_of};
 use crate::fsa::{LockAsk, LockRange, LockSequence, Locking};
@@ -24,6 +27,15 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
                 return Err(NtStatus::CANCELLED.into());
             }
             let sequence = sequence.filter(|_| !spoiled);
+            let mut local = Local::of(&open);
+            if let Some(local) = &mut local {
+                // First for local programs: who is granted the range by the rules must find it free there.
+                let rules = area.rules.lock();
+                let before = rules.held_locks(open.open_id(), &ranges);
+                let after = rules.left_by_unlock(open.open_id(), &ranges, sequence);
+                drop(rules);
+                local.change(&before, &after);
+            }
             let (status, effects) = area.rules.lock().unlock(open.open_id(), &ranges, sequence, area.now());
             ctx.effects.extend(effects);
             if status.is_error() {
@@ -41,17 +53,33 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
             } else {
                 return Err(NtStatus::CANCELLED.into());
             };
+            let mut local = Local::of(&open);
             let ask = LockAsk {
                 open: open.open_id(),
                 ranges: &ranges,
                 wait: wait.as_ref().map(Wait::id),
                 sequence,
+                outside: local.is_some(),
             };
             let mut rules = area.rules.lock();
             // Whether it can be granted or not (MS-FSA 2.1.5.8).
             ctx.effects.extend(rules.break_for_lock(open.open_id()));
-            let locking = rules.lock(&ask, area.now());
+            let before = local.as_ref().map(|_| rules.held_locks(open.open_id(), &ranges));
+            let mut locking = rules.lock(&ask, area.now());
+            let after = local.as_ref().map(|_| rules.held_locks(open.open_id(), &ranges));
             drop(rules);
+            if let (Locking::Granted, Some(local), Some(before), Some(after)) =
+                (locking, &mut local, before, after)
+                && !local.change(&before, &after)
+            {
+                let (decided, effects) = area.rules.lock().lock_refused_outside(&ask, area.now());
+                ctx.effects.extend(effects);
+                locking = decided;
+                if let (Locking::Waiting, Some(flight)) = (locking, ctx.flight) {
+                    local::ask_again_later(ctx.gate, area, flight);
+                }
+            }
+            drop(local);
             if locking == Locking::Waiting {
                 return Err(Fail::Pending);
             }

@@ -301,6 +301,18 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Share,
+        "posix_locks",
+        "true or false",
+        Is("true"),
+        "true",
+        "Byte ranges that clients lock are locked for the programs of this machine as well, and the other way round (POSIX and \
+         open-file-description locks, as `fcntl(2)` and `lockf(3)` make them; not those of `flock(2)`), so that a database can be \
+         used from both sides. Between clients the locks of SMB hold in every case. Where the machine has no such lock (no bytes, \
+         beyond 2^63-1, an exclusive lock of a file that is open for reading only, a named stream, a file system without locks) \
+         they alone hold. A program's lock keeps clients from locking, not from reading and writing.",
+    ),
+    key(
+        Share,
         "directory_leases",
         "true or false",
         Is("true"),

@@ -273,6 +273,7 @@ impl<'a> Reader<'a> {
             acls: fields.value("acls", |v| values::word(v, values::ACLS)),
             hide_unreadable: fields.value("hide_unreadable", values::boolean),
             leases: fields.value("leases", values::boolean),
+            posix_locks: fields.value("posix_locks", values::boolean),
             directory_leases: fields.value("directory_leases", values::boolean),
             watch: fields.value("watch", |v| values::word(v, values::WATCH)),
             poll_interval: fields

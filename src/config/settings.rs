@@ -69,6 +69,8 @@ pub struct Share {
     pub acls: Acls,
     pub hide_unreadable: bool,
     pub leases: bool,
+    /// Locks of clients and of local programs are in each other's way.
+    pub posix_locks: bool,
     pub directory_leases: bool,
     pub watch: Watch,
     pub poll_interval: Duration,

@@ -42,6 +42,7 @@ fn the_least_file_has_every_default() {
     assert_eq!((share.file_mode, share.dir_mode, share.encryption), (None, None, None));
     assert_eq!((share.symlinks, share.watch), (Symlinks::Inside, Watch::Auto));
     assert_eq!((share.leases, share.directory_leases, share.continuous_availability), (true, true, false));
+    assert!(share.posix_locks);
     assert_eq!(
         (share.poll_interval, share.durable_timeout),
         (Duration::from_secs(2), Duration::from_secs(60))

@@ -15,6 +15,8 @@ pub type Effects = Vec<Effect>;
 pub enum Effect {
     /// A waiting LOCK is decided: SUCCESS, or why not.
     Lock { waiter: WaiterId, status: NtStatus },
+    /// A waiting LOCK that somebody outside has a say in is to be asked again.
+    LockAgain { waiter: WaiterId },
     /// A waiting open is to be asked again (SUCCESS), or is CANCELLED.
     Open { waiter: WaiterId, status: NtStatus },
     /// The holder of an oplock is told that it has come down to this level. `acknowledge`: only once he says so, with

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::locks::{Intent, Locks, Pending};
+use super::locks::{Intent, Locks, Outside, Pending};
 use super::tree::Waiting;
 use super::{Effect, Effects, Moment, Tree, WaiterId};
 use crate::types::{AccessMask, NtStatus, OpenId};
@@ -47,13 +47,19 @@ pub struct LockAsk<'a> {
     /// Only where replay is detected: dialect above 2.0.2, and the open is durable, resilient or persistent or
     /// the connection may have several channels.
     pub sequence: Option<LockSequence>,
+    /// Somebody outside has a say in it: once it is granted here he is asked, and if he refuses, the caller says so
+    /// with [`Tree::lock_refused_outside`]. If it has to wait, it is asked for again rather than granted.
+    pub outside: bool,
 }
+
+/// Locks of one open.
+pub type Held = SmallVec<[LockRange; 4]>;
 
 /// The answer to a LOCK.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Locking {
     Granted,
-    /// [`Effect::Lock`] will answer it.
+    /// [`Effect::Lock`] will answer it, or [`Effect::LockAgain`] has it asked for again.
     Waiting,
     Refused(NtStatus),
 }
@@ -76,6 +82,11 @@ impl Sequences {
         self.0.get_mut(usize::try_from(sequence.index).ok()?.checked_sub(1)?)
     }
 
+    fn holds(&self, sequence: LockSequence) -> bool {
+        let at = usize::try_from(sequence.index).ok().and_then(|index| index.checked_sub(1));
+        at.and_then(|at| self.0.get(at)) == Some(&sequence.number)
+    }
+
     /// This very request was already done. If not, its entry is free again.
     fn replayed(&mut self, sequence: LockSequence) -> bool {
         let Some(entry) = self.entry(sequence) else { return false };
@@ -84,6 +95,12 @@ impl Sequences {
         }
         *entry = NO_SEQUENCE;
         false
+    }
+
+    fn forget(&mut self, sequence: LockSequence) {
+        if let Some(entry) = self.entry(sequence) {
+            *entry = NO_SEQUENCE;
+        }
     }
 
     fn done(&mut self, sequence: LockSequence) {
@@ -111,17 +128,78 @@ impl Tree {
                 Locking::Granted
             }
             (Err(NtStatus::LOCK_NOT_GRANTED), Some(waiter)) => {
-                locks.wait(Pending {
-                    waiter,
-                    open: ask.open,
-                    ranges: SmallVec::from_slice(ask.ranges),
-                    sequence: ask.sequence,
-                });
-                self.waiters.insert(waiter, Waiting::Lock(ask.open));
+                let outside = if ask.outside { Outside::Asked } else { Outside::Nothing };
+                self.wait_for_lock(ask, waiter, outside);
                 Locking::Waiting
             }
             (Err(status), _) => Locking::Refused(status),
         }
+    }
+
+    fn wait_for_lock(&mut self, ask: &LockAsk<'_>, waiter: WaiterId, outside: Outside) {
+        let Some(locks) = self.locks_mut(ask.open) else { return };
+        locks.wait(Pending {
+            waiter,
+            open: ask.open,
+            ranges: SmallVec::from_slice(ask.ranges),
+            sequence: ask.sequence,
+            outside,
+        });
+        self.waiters.insert(waiter, Waiting::Lock(ask.open));
+    }
+
+    /// What was granted a moment ago is refused outside, and so it was not granted. Who waits does so until
+    /// [`Tree::ask_lock_again`].
+    #[must_use]
+    pub fn lock_refused_outside(&mut self, ask: &LockAsk<'_>, _now: Moment) -> (Locking, Effects) {
+        if let (Some(entry), Some(sequence)) = (self.opens.get_mut(&ask.open), ask.sequence)
+            && let Some(sequences) = &mut entry.sequences
+        {
+            sequences.forget(sequence);
+        }
+        let Some(locks) = self.locks_mut(ask.open) else {
+            return (Locking::Refused(NtStatus::FILE_CLOSED), Effects::new());
+        };
+        locks.take_back(ask.open, ask.ranges);
+        let effects = self.settle_locks(ask.open);
+        match ask.wait {
+            Some(waiter) => {
+                self.wait_for_lock(ask, waiter, Outside::InTheWay);
+                (Locking::Waiting, effects)
+            }
+            None => (Locking::Refused(NtStatus::LOCK_NOT_GRANTED), effects),
+        }
+    }
+
+    /// Somebody outside may have given up what was in the way of a waiting request. Nothing, if it has been answered.
+    #[must_use]
+    pub fn ask_lock_again(&mut self, waiter: WaiterId) -> Effects {
+        let Some(&Waiting::Lock(open)) = self.waiters.get(&waiter) else { return Effects::new() };
+        self.waiters.remove(&waiter);
+        let found = self.locks_mut(open).is_some_and(|locks| locks.withdraw(waiter));
+        debug_assert!(found);
+        vec![Effect::LockAgain { waiter }]
+    }
+
+    /// The locks of an open that have bytes in common with one of the ranges.
+    pub fn held_locks(&self, open: OpenId, ranges: &[LockRange]) -> Held {
+        self.stream_of(open).map(|stream| stream.locks.held_near(open, ranges)).unwrap_or_default()
+    }
+
+    /// Those of them that [`Tree::unlock`] would leave. It changes nothing.
+    pub fn left_by_unlock(&self, open: OpenId, ranges: &[LockRange], sequence: Option<LockSequence>) -> Held {
+        let held = self.held_locks(open, ranges);
+        let sequences = self.opens.get(&open).and_then(|entry| entry.sequences.as_ref());
+        if sequences.zip(sequence).is_some_and(|(done, this)| done.holds(this)) {
+            return held;
+        }
+        let mut locks = Locks::holding(open, &held);
+        for range in ranges {
+            if !range.is_valid() || !locks.release(open, range.offset, range.length) {
+                break;
+            }
+        }
+        locks.held_near(open, ranges)
     }
 
     /// Gives locks back, one element after the other, up to the first that fails: what was done before it stays
@@ -204,12 +282,16 @@ impl Tree {
         self.granted(granted)
     }
 
-    pub(super) fn granted(&mut self, granted: Vec<Pending>) -> Effects {
-        let mut effects = Effects::with_capacity(granted.len());
-        for pending in granted {
-            self.waiters.remove(&pending.waiter);
-            self.sequence_done(pending.open, pending.sequence);
-            effects.push(Effect::Lock { waiter: pending.waiter, status: NtStatus::SUCCESS });
+    pub(super) fn granted(&mut self, settled: Vec<Pending>) -> Effects {
+        let mut effects = Effects::with_capacity(settled.len());
+        for Pending { waiter, open, sequence, outside, .. } in settled {
+            self.waiters.remove(&waiter);
+            if outside == Outside::Nothing {
+                self.sequence_done(open, sequence);
+                effects.push(Effect::Lock { waiter, status: NtStatus::SUCCESS });
+            } else {
+                effects.push(Effect::LockAgain { waiter });
+            }
         }
         effects
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
+use super::lock::Held;
 use super::{LockRange, LockSequence, WaiterId};
 use crate::types::{NtStatus, OpenId};
 
@@ -31,6 +32,18 @@ pub(super) struct Pending {
     pub open: OpenId,
     pub ranges: SmallVec<[LockRange; 1]>,
     pub sequence: Option<LockSequence>,
+    pub outside: Outside,
+}
+
+/// What somebody outside has to do with a waiting request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outside {
+    /// Nothing: it is granted as soon as it can be.
+    Nothing,
+    /// He is asked once it can be granted, by asking for it again.
+    Asked,
+    /// His lock is in the way. Only [`super::Tree::ask_lock_again`] ends that.
+    InTheWay,
 }
 
 /// What an access wants of a range.
@@ -44,6 +57,13 @@ pub(super) enum Intent {
 impl Locks {
     pub fn is_empty(&self) -> bool {
         self.granted.is_empty() && self.waiting.is_empty()
+    }
+
+    /// With these of one open, and nothing else.
+    pub fn holding(owner: OpenId, ranges: &[LockRange]) -> Locks {
+        let granted = ranges.iter().map(|&range| Granted { range, owner }).collect();
+        let longest = ranges.iter().map(|range| range.length).max().unwrap_or(0);
+        Locks { granted, longest, waiting: VecDeque::new() }
     }
 
     /// How many locks this open holds.
@@ -92,10 +112,7 @@ impl Locks {
                 self.longest = self.longest.max(range.length);
                 continue;
             };
-            for undo in ranges[..done].iter().rev() {
-                let gone = self.remove(owner, undo.offset, undo.length, |g| g.exclusive == undo.exclusive);
-                debug_assert!(gone);
-            }
+            self.take_back(owner, &ranges[..done]);
             return Err(refused);
         }
         Ok(())
@@ -139,6 +156,20 @@ impl Locks {
         self.waiting.push_back(pending);
     }
 
+    /// The locks of an open that have bytes in common with one of the ranges.
+    pub fn held_near(&self, owner: OpenId, ranges: &[LockRange]) -> Held {
+        let own = self.granted.iter().filter(|g| g.owner == owner).map(|g| g.range);
+        own.filter(|held| ranges.iter().any(|range| held.overlaps(range))).collect()
+    }
+
+    /// Takes back what was granted a moment ago.
+    pub fn take_back(&mut self, owner: OpenId, ranges: &[LockRange]) {
+        for range in ranges.iter().rev() {
+            let gone = self.remove(owner, range.offset, range.length, |g| g.exclusive == range.exclusive);
+            debug_assert!(gone);
+        }
+    }
+
     /// Takes a waiting request back.
     pub fn withdraw(&mut self, waiter: WaiterId) -> bool {
         let before = self.waiting.len();
@@ -158,20 +189,34 @@ impl Locks {
         out
     }
 
-    /// After a release: grants, in the order they came, the waiting requests that now can be. One that still
-    /// cannot does not hold up those behind it.
+    /// After a release: grants, in the order they came, the waiting requests that now can be, and lets those that
+    /// somebody outside has a say in go, to be asked again. One that still cannot does not hold up those behind it.
     pub fn settle(&mut self) -> Vec<Pending> {
-        let mut granted = Vec::new();
+        let mut settled = Vec::new();
         let mut at = 0;
         while at < self.waiting.len() {
-            let (owner, ranges) = (self.waiting[at].open, self.waiting[at].ranges.clone());
-            if self.grant(owner, &ranges).is_ok() {
-                granted.extend(self.waiting.remove(at));
-            } else {
+            let Pending { open, outside, .. } = self.waiting[at];
+            let ranges = self.waiting[at].ranges.clone();
+            if outside == Outside::InTheWay || self.grant(open, &ranges).is_err() {
                 at += 1;
+                continue;
             }
+            if outside == Outside::Asked {
+                self.take_back(open, &ranges);
+            }
+            settled.extend(self.waiting.remove(at));
         }
-        granted
+        settled
+    }
+}
+
+impl LockRange {
+    /// They have bytes in common.
+    fn overlaps(&self, other: &LockRange) -> bool {
+        self.length > 0
+            && other.length > 0
+            && self.offset <= last_byte(other.offset, other.length)
+            && other.offset <= last_byte(self.offset, self.length)
     }
 }
 
@@ -255,6 +300,20 @@ mod tests {
         assert_eq!(locks.held_by(B), 0);
         assert_eq!(locks.grant(B, &[x(0, 5), x(4, 5)]), Err(NtStatus::LOCK_NOT_GRANTED), "in its own way");
         assert!(!locks.conflicts(A, 0, 10, Intent::Write));
+    }
+
+    #[test]
+    fn who_is_asked_outside_is_let_go_and_who_is_in_the_way_there_stays() {
+        let mut locks = holding(A, &[x(0, 5)]);
+        for (waiter, outside) in [(1, Outside::InTheWay), (2, Outside::Asked), (3, Outside::Nothing)] {
+            let ranges = SmallVec::from_slice(&[x(0, 5)]);
+            locks.wait(Pending { waiter: WaiterId(waiter), open: B, ranges, sequence: None, outside });
+        }
+        assert!(locks.settle().is_empty());
+        assert!(locks.release(A, 0, 5));
+        assert_eq!(locks.settle().iter().map(|p| p.waiter.0).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(locks.held_near(B, &[s(4, 1)])[..], [x(0, 5)], "of the third");
+        assert!(locks.held_near(B, &[s(5, 1), s(4, 0)]).is_empty() && locks.withdraw(WaiterId(1)));
     }
 
     #[test]

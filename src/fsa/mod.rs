@@ -8,7 +8,8 @@
 //!   [`Tree::abandon`]: undo an open that came to nothing; [`Tree::may_create`]: before something new is made
 //! - [`Tree::set_disposition`], [`Tree::deleted`]: who deletes what, and when
 //! - [`Tree::rename`]: may this be renamed
-//! - [`Tree::lock`], [`Tree::unlock`], [`Tree::may_read`], [`Tree::may_write`]: byte ranges
+//! - [`Tree::lock`], [`Tree::unlock`], [`Tree::may_read`], [`Tree::may_write`]: byte ranges;
+//!   [`Tree::lock_refused_outside`], [`Tree::ask_lock_again`]: where local programs have a say
 //! - [`Tree::request_oplock`], [`Tree::acknowledge_break`]: oplocks; opens wait for their breaks
 //! - [`Tree::notify`]: CHANGE_NOTIFY; [`Tree::cancel`]: any waiting request
 //! - [`change::apply`]: **the one door**. Whoever changed the tree (an SMB command, the view, somebody outside)
@@ -77,7 +78,7 @@ mod tree;
 
 pub use delete::{Deletion, Disposition, DispositionAsk};
 pub use effect::{Effect, Effects, Notified, NotifyAction, NotifyEvent, WaiterId};
-pub use lock::{LockAsk, LockRange, LockSequence, Locking};
+pub use lock::{Held as HeldLocks, LockAsk, LockRange, LockSequence, Locking};
 pub use notify::{Filter, NotifyAsk, Notifying};
 pub use path::RelPath;
 pub use query::OpenView;

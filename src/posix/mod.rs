@@ -14,6 +14,7 @@ mod export;
 mod extents;
 mod facts;
 mod index;
+mod locks;
 mod lookup;
 mod names;
 mod ntacl;

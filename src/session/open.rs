@@ -136,6 +136,9 @@ pub struct FileOpen {
     pub position: AtomicU64,
     /// FileModeInformation as set; see [`FileOpen::mode`].
     pub mode: AtomicU64,
+    /// Held while its locks change that local programs see: whether there may be any. Across system calls, so on workers
+    /// only. The rules' lock is taken within, never around it.
+    pub local_locks: Mutex<bool>,
 }
 
 /// Marks a mode that has been set.
@@ -152,7 +155,13 @@ impl FileOpen {
             listing: Mutex::new(None),
             position: AtomicU64::new(0),
             mode: AtomicU64::new(0),
+            local_locks: Mutex::new(false),
         }
+    }
+
+    /// It may hold locks that local programs see. Never blocks.
+    pub fn may_hold_local_locks(&self) -> bool {
+        self.local_locks.try_lock().is_none_or(|any| *any)
     }
 
     /// The options that FileModeInformation speaks of (MS-FSCC 2.4.31), as set, else as opened. Others may be in.

@@ -9,6 +9,7 @@ pub mod dir;
 pub mod extents;
 pub mod file;
 pub mod handle;
+pub mod lock;
 pub mod process;
 pub mod socket;
 pub mod xattr;

@@ -19,7 +19,7 @@ fn watch(c: &mut Client, directory: FileId) -> u64 {
 }
 
 /// Cancels by async id, or by message id where the interim answer is not known.
-fn cancel(c: &mut Client, id: u64, by_async_id: bool) {
+pub fn cancel(c: &mut Client, id: u64, by_async_id: bool) {
     let mut header = c.header(&CancelRequest);
     header.message_id.0 = id;
     header.credits = 0;

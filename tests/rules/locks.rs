@@ -11,10 +11,32 @@ use crate::driver::{self, Rng, same};
 pub enum Step {
     Open(u64),
     Close(u64),
-    Lock { open: u64, ranges: Vec<LockRange>, wait: Option<u64>, sequence: Option<LockSequence> },
-    Unlock { open: u64, ranges: Vec<LockRange>, sequence: Option<LockSequence> },
+    Lock {
+        open: u64,
+        ranges: Vec<LockRange>,
+        wait: Option<u64>,
+        sequence: Option<LockSequence>,
+        outside: Option<Answer>,
+    },
+    AskAgain(u64),
+    Unlock {
+        open: u64,
+        ranges: Vec<LockRange>,
+        sequence: Option<LockSequence>,
+    },
     Cancel(u64),
-    Access { open: u64, offset: u64, length: u64 },
+    Access {
+        open: u64,
+        offset: u64,
+        length: u64,
+    },
+}
+
+/// What somebody outside says to a lock that is granted here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Yes,
+    No,
 }
 
 struct Lock {
@@ -27,6 +49,13 @@ struct Pending {
     owner: u64,
     ranges: Vec<LockRange>,
     sequence: Option<LockSequence>,
+    outside: Option<Outside>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outside {
+    Asked,
+    InTheWay,
 }
 
 pub struct World {
@@ -61,13 +90,17 @@ impl driver::World for World {
                 ranges: (0..1 + rng.below(6) / 4).map(|_| range(rng)).collect(),
                 wait: rng.one_in(2).then(|| rng.below(1 << 40)),
                 sequence: sequence(rng),
+                outside: rng.one_in(2).then(|| rng.pick(&[Answer::Yes, Answer::No])),
             },
             10..=13 => Step::Unlock {
                 open,
                 ranges: (0..1 + rng.below(4) / 3).map(|_| range(rng)).collect(),
                 sequence: sequence(rng),
             },
-            14 => Step::Cancel(rng.next()),
+            14 => match rng.one_in(2) {
+                true => Step::Cancel(rng.next()),
+                false => Step::AskAgain(rng.next()),
+            },
             _ => {
                 let LockRange { offset, length, .. } = range(rng);
                 Step::Access { open, offset, length }
@@ -109,18 +142,51 @@ impl driver::World for World {
                 model.extend(self.serve(file_of(*open)));
                 same("close", real, model)
             }
-            Step::Lock { open, ranges, wait, sequence } => {
+            Step::Lock { open, ranges, wait, sequence, outside } => {
                 if wait.is_some_and(|w| self.queue.iter().any(|p| p.waiter == w)) {
                     return Ok(());
                 }
-                let ask =
-                    LockAsk { open: OpenId(*open), ranges, wait: wait.map(WaiterId), sequence: *sequence };
+                let ask = LockAsk {
+                    open: OpenId(*open),
+                    ranges,
+                    wait: wait.map(WaiterId),
+                    sequence: *sequence,
+                    outside: outside.is_some(),
+                };
+                let before = self.locks.len();
                 let real = self.tree.lock(&ask, NOW);
-                same("lock", real, self.lock(*open, ranges, *wait, *sequence))
+                let asked = outside.map(|_| Outside::Asked);
+                same("lock", real, self.lock(*open, ranges, *wait, *sequence, asked))?;
+                self.same_held(*open, ranges)?;
+                // A request that was recognised locked nothing, and nobody outside is asked.
+                if *outside != Some(Answer::No) || real != Locking::Granted || self.locks.len() == before {
+                    return Ok(());
+                }
+                self.locks.truncate(before);
+                let real = self.tree.lock_refused_outside(&ask, NOW);
+                let model = self.refused(*open, ranges, *wait, *sequence);
+                same("refused outside", real, model)?;
+                self.same_held(*open, ranges)
+            }
+            Step::AskAgain(number) => {
+                if self.queue.is_empty() {
+                    return same("again", self.tree.ask_lock_again(WaiterId(*number)), vec![]);
+                }
+                let at = (*number % self.queue.len() as u64) as usize;
+                let waiter = WaiterId(self.queue.remove(at).waiter);
+                same("again", self.tree.ask_lock_again(waiter), vec![Effect::LockAgain { waiter }])?;
+                same("again and again", self.tree.ask_lock_again(waiter), vec![])
             }
             Step::Unlock { open, ranges, sequence } => {
+                let left = self.tree.left_by_unlock(OpenId(*open), ranges, *sequence);
                 let real = self.tree.unlock(OpenId(*open), ranges, *sequence, NOW);
-                same("unlock", real, self.unlock(*open, ranges, *sequence))
+                let quiet = self.queue.iter().all(|p| p.owner != *open);
+                same("unlock", real, self.unlock(*open, ranges, *sequence))?;
+                // Else a waiting request of the same open may have been granted since.
+                if quiet {
+                    same("left", in_order(&left), self.held(*open, ranges))?;
+                }
+                self.same_held(*open, ranges)
             }
             Step::Cancel(number) => {
                 if self.queue.is_empty() {
@@ -162,6 +228,7 @@ impl World {
         ranges: &[LockRange],
         wait: Option<u64>,
         sequence: Option<LockSequence>,
+        outside: Option<Outside>,
     ) -> Locking {
         if !self.open.contains(&open) {
             return Locking::Refused(NtStatus::FILE_CLOSED);
@@ -175,11 +242,44 @@ impl World {
                 Locking::Granted
             }
             (Err(NtStatus::LOCK_NOT_GRANTED), Some(waiter)) => {
-                self.queue.push(Pending { waiter, owner: open, ranges: ranges.to_vec(), sequence });
+                let ranges = ranges.to_vec();
+                self.queue.push(Pending { waiter, owner: open, ranges, sequence, outside });
                 Locking::Waiting
             }
             (Err(status), _) => Locking::Refused(status),
         }
+    }
+
+    /// As if it had never been granted; but it was, so that its sequence number is free and others are served.
+    fn refused(
+        &mut self,
+        owner: u64,
+        ranges: &[LockRange],
+        wait: Option<u64>,
+        sequence: Option<LockSequence>,
+    ) -> (Locking, Vec<Effect>) {
+        if let Some(s) = sequence {
+            self.done.retain(|(o, d)| (*o, d.index) != (owner, s.index));
+        }
+        let effects = self.serve(file_of(owner));
+        let Some(waiter) = wait else { return (Locking::Refused(NtStatus::LOCK_NOT_GRANTED), effects) };
+        let outside = Some(Outside::InTheWay);
+        self.queue.push(Pending { waiter, owner, ranges: ranges.to_vec(), sequence, outside });
+        (Locking::Waiting, effects)
+    }
+
+    /// What an open holds of these ranges, in some order.
+    fn held(&self, open: u64, ranges: &[LockRange]) -> Vec<(u64, u64, bool)> {
+        let some = |r: &LockRange| r.length > 0;
+        let near = |held: &LockRange| ranges.iter().any(|r| some(r) && overlap(held, r));
+        let own = self.locks.iter().filter(|l| l.owner == open && some(&l.range) && near(&l.range));
+        in_order(&own.map(|l| l.range).collect::<Vec<_>>())
+    }
+
+    fn same_held(&self, open: u64, ranges: &[LockRange]) -> Result<(), String> {
+        let sound: Vec<LockRange> = ranges.iter().filter(|r| r.is_valid()).copied().collect();
+        let real = in_order(&self.tree.held_locks(OpenId(open), &sound));
+        same("held", real, self.held(open, &sound))
     }
 
     fn take(&mut self, owner: u64, ranges: &[LockRange]) -> Result<(), NtStatus> {
@@ -255,11 +355,16 @@ impl World {
         let mut effects = Vec::new();
         let mut kept = Vec::new();
         for p in std::mem::take(&mut self.queue) {
-            if file_of(p.owner) == file && self.take(p.owner, &p.ranges).is_ok() {
+            let before = self.locks.len();
+            let blocked = p.outside == Some(Outside::InTheWay);
+            if file_of(p.owner) != file || blocked || self.take(p.owner, &p.ranges).is_err() {
+                kept.push(p);
+            } else if p.outside.is_some() {
+                self.locks.truncate(before);
+                effects.push(Effect::LockAgain { waiter: WaiterId(p.waiter) });
+            } else {
                 self.succeeded(p.owner, p.sequence);
                 effects.push(effect(p.waiter, NtStatus::SUCCESS));
-            } else {
-                kept.push(p);
             }
         }
         self.queue = kept;
@@ -285,6 +390,12 @@ impl World {
 
 fn effect(waiter: u64, status: NtStatus) -> Effect {
     Effect::Lock { waiter: WaiterId(waiter), status }
+}
+
+fn in_order(ranges: &[LockRange]) -> Vec<(u64, u64, bool)> {
+    let mut out: Vec<_> = ranges.iter().map(|r| (r.offset, r.length, r.exclusive)).collect();
+    out.sort_unstable();
+    out
 }
 
 /// Bytes in common; or one is a gap between two bytes of the other.

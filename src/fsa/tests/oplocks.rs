@@ -126,7 +126,7 @@ fn no_read_caching_beside_byte_range_locks_and_none_of_directories() {
     let mut tree = Tree::new();
     opened(&mut tree, ask(1, 7, "a"));
     let ranges = [LockRange { offset: 0, length: 1, exclusive: true }];
-    let lock = LockAsk { open: OpenId(1), ranges: &ranges, wait: None, sequence: None };
+    let lock = LockAsk { open: OpenId(1), ranges: &ranges, wait: None, sequence: None, outside: false };
     assert_eq!(tree.lock(&lock, NOW), Locking::Granted);
     assert_eq!(holder(&mut tree, ask(2, 7, "a"), BATCH), NONE);
     assert_eq!(holder(&mut tree, dir(3, 8, "d"), BATCH), NONE);

@@ -6,6 +6,7 @@ mod descriptor;
 mod escape;
 mod files;
 mod index;
+mod locks;
 mod lookup;
 mod mounts;
 mod rename;
