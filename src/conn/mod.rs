@@ -21,10 +21,14 @@ use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use writer::{Outgoing, Writer};
+
+/// A connection is lost when the client's machine has acknowledged nothing for so long of what it was sent (TCP_USER_TIMEOUT):
+/// before a break runs out (35 s), so that who waits for one hears that its holder is gone.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// What NEGOTIATE settled (MS-SMB2 3.3.1.7). Fixed for the life of the connection.
 #[derive(Clone, Debug)]
@@ -68,6 +72,7 @@ pub struct Connection {
 impl Connection {
     pub fn new(id: ConnId, stream: TcpStream) -> std::io::Result<Connection> {
         stream.set_nodelay(true)?;
+        socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
         Ok(Connection {
             id,
             peer: stream.peer_addr()?,
