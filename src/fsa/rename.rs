@@ -119,7 +119,7 @@ impl Tree {
         if entry.directory && ask.to.is_beneath(&link.path) {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        self.check_target_directory(&ask.to)?;
+        self.check_target_directory(&ask.to, entry.directory)?;
         let target = ask.target.as_ref().filter(|t| t.node != entry.node);
         if let Some(target) = target {
             self.check_target(ask, target, entry.directory)?;
@@ -133,16 +133,18 @@ impl Tree {
         })
     }
 
-    /// The server opens the target's directory to add an entry, sharing read and write but not delete
-    /// (MS-FSA 2.1.5.1.2.2 applies): who has it open with DELETE access, or without sharing write, is in the way.
-    fn check_target_directory(&self, to: &RelPath) -> Result<(), NtStatus> {
+    /// The server opens the target's directory to add an entry (MS-FSA 2.1.5.1.2.2 applies): who has it open without
+    /// sharing write is in the way. To add a file it does not share delete, so who has it open with DELETE access is, too;
+    /// a directory goes in beside him.
+    fn check_target_directory(&self, to: &RelPath, directory: bool) -> Result<(), NtStatus> {
         let Some(link) = to.parent().and_then(|dir| self.paths.get(&dir)).map(|&no| &self.links[no]) else {
             return Ok(());
         };
         if link.is_delete_pending() {
             return Err(NtStatus::DELETE_PENDING);
         }
-        let share = ShareAccess::READ | ShareAccess::WRITE;
+        let mut share = ShareAccess::READ | ShareAccess::WRITE;
+        share.set(ShareAccess::DELETE, directory);
         match self.nodes.get(&link.node).and_then(|n| n.stream(None)) {
             Some(stream) if !stream.share.admits(AccessMask::ADD_FILE, share) => {
                 Err(NtStatus::SHARING_VIOLATION)

@@ -16,10 +16,21 @@ pub enum Step {
     Open(Ask),
     Close { id: u64, unlink_fails: bool },
     Dispose { id: u64, flags: Disposition, readonly: bool },
-    Rename { id: u64, to: &'static str, replace: bool, posix: bool, readonly: bool },
-    Link { id: u64, to: &'static str },
+    Rename(How),
+    Link(How),
     OutsideRemove(&'static str),
     OutsideRename(&'static str, &'static str),
+}
+
+/// A rename or a link. `readonly`: what stands there is.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    id: u64,
+    to: &'static str,
+    replace: bool,
+    posix: bool,
+    readonly: bool,
+    ignore_readonly: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,14 +99,17 @@ impl driver::World for World {
                 flags: Disposition::from_bits_retain(rng.below(32) as u32 | u32::from(!rng.one_in(3))),
                 readonly: rng.one_in(8),
             },
-            15 | 16 => Step::Rename {
-                id,
-                to: rng.pick(&PATHS),
-                replace: !rng.one_in(3),
-                posix: rng.one_in(2),
-                readonly: rng.one_in(8),
-            },
-            17 => Step::Link { id, to: rng.pick(&PATHS) },
+            n @ 15..=17 => {
+                let how = How {
+                    id,
+                    to: rng.pick(&PATHS),
+                    replace: !rng.one_in(3),
+                    posix: rng.one_in(2),
+                    readonly: rng.one_in(4),
+                    ignore_readonly: rng.one_in(2),
+                };
+                if n == 17 { Step::Link(how) } else { Step::Rename(how) }
+            }
             18 => Step::OutsideRemove(rng.pick(&PATHS)),
             _ => Step::OutsideRename(rng.pick(&PATHS), rng.pick(&PATHS)),
         }
@@ -106,10 +120,8 @@ impl driver::World for World {
             Step::Open(ask) => self.open(ask)?,
             Step::Close { id, unlink_fails } => self.close(*id, *unlink_fails)?,
             Step::Dispose { id, flags, readonly } => self.dispose(*id, *flags, *readonly)?,
-            Step::Rename { id, to, replace, posix, readonly } => {
-                self.rename(*id, to, *replace, *posix, *readonly)?;
-            }
-            Step::Link { id, to } => self.link(*id, to)?,
+            Step::Rename(how) => self.rename(*how)?,
+            Step::Link(how) => self.link(*how)?,
             Step::OutsideRemove(path) => {
                 if let Some(&(_, directory)) = self.disk.get(*path) {
                     self.remove(path);
@@ -263,83 +275,75 @@ impl World {
         Ok(())
     }
 
-    fn rename(
-        &mut self,
-        id: u64,
-        to: &str,
-        replace: bool,
-        posix: bool,
-        readonly: bool,
-    ) -> Result<(), String> {
-        let at = self.opens.iter().position(|o| o.id == id);
-        let target = self.disk.get(to).copied();
+    fn rename(&mut self, how: How) -> Result<(), String> {
+        let at = self.opens.iter().position(|o| o.id == how.id);
         if let Some(o) = at.map(|at| &self.opens[at])
             && !o.gone
         {
-            let same_file = target.is_some_and(|(ino, _)| ino == o.ino) && to != o.path;
-            if same_file || self.parent(to).is_none() {
+            let target = self.disk.get(how.to);
+            let same_file = target.is_some_and(|(ino, _)| *ino == o.ino) && how.to != o.path;
+            if same_file || self.parent(how.to).is_none() {
                 return Ok(());
             }
         }
-        let ask = RenameAsk {
-            open: OpenId(id),
-            to: RelPath::new(to),
-            replace,
-            posix,
-            ignore_readonly: false,
-            target: target.map(|(ino, directory)| Target {
-                path: RelPath::new(to),
-                node: key(ino),
-                directory,
-                readonly,
-            }),
-        };
-        let should = self.may_rename(at, to, replace, posix, readonly, true);
-        match self.tree.rename(&ask) {
+        let should = self.may_rename(at, how, true);
+        match self.tree.rename(&self.ask(how)) {
             Err(status) => same("rename", Err(status), should),
             Ok(renaming) => {
                 same("rename", Ok(()), should)?;
                 let from = self.opens[at.expect("renamed")].path.clone();
                 same("rename from", renaming.from.clone(), RelPath::new(&from))?;
-                self.moved(&from, to);
+                self.moved(&from, how.to);
                 same("renamed", change::apply(&mut self.tree, &renaming.change(), NOW), vec![])
             }
         }
     }
 
-    fn may_rename(
-        &self,
-        at: Option<usize>,
-        to: &str,
-        replace: bool,
-        posix: bool,
-        readonly: bool,
-        moves: bool,
-    ) -> Result<(), NtStatus> {
+    fn ask(&self, how: How) -> RenameAsk {
+        let target = self.disk.get(how.to).map(|&(ino, directory)| Target {
+            path: RelPath::new(how.to),
+            node: key(ino),
+            directory,
+            readonly: how.readonly,
+        });
+        RenameAsk {
+            open: OpenId(how.id),
+            to: RelPath::new(how.to),
+            replace: how.replace,
+            posix: how.posix,
+            ignore_readonly: how.ignore_readonly,
+            target,
+        }
+    }
+
+    fn may_rename(&self, at: Option<usize>, how: How, moves: bool) -> Result<(), NtStatus> {
         let open = &self.opens[at.ok_or(NtStatus::FILE_CLOSED)?];
         if moves && !open.delete || open.gone || self.marks.contains_key(&open.path) {
             return Err(NtStatus::ACCESS_DENIED);
         }
-        if open.directory && to.starts_with(&format!("{}/", open.path)) {
+        if open.directory && how.to.starts_with(&format!("{}/", open.path)) {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        let parent = self.parent(to).expect("checked");
+        let parent = self.parent(how.to).expect("checked");
         if self.marks.contains_key(parent) {
             return Err(NtStatus::DELETE_PENDING);
         }
+        // Whoever may delete the directory keeps files from being put there, and not directories.
+        let keeps_out = |o: &Open| o.delete && !open.directory || !o.share_write;
         if let Some((dir, _)) = self.disk.get(parent)
-            && self.opens.iter().any(|o| o.ino == *dir && (o.delete || !o.share_write))
+            && self.opens.iter().any(|o| o.ino == *dir && keeps_out(o))
         {
             return Err(NtStatus::SHARING_VIOLATION);
         }
-        if let Some(&(ino, directory)) = self.disk.get(to)
+        if let Some(&(ino, directory)) = self.disk.get(how.to)
             && ino != open.ino
         {
-            if !replace {
+            if !how.replace {
                 return Err(NtStatus::OBJECT_NAME_COLLISION);
             }
             let marked = self.disk.iter().any(|(path, (i, _))| *i == ino && self.marks.contains_key(path));
-            let busy = self.opens.iter().any(|o| o.ino == ino && !(posix && o.share_delete));
+            let busy = self.opens.iter().any(|o| o.ino == ino && !(how.posix && o.share_delete));
+            let readonly = how.readonly && !how.ignore_readonly;
             if directory || open.directory || readonly || marked || busy {
                 return Err(NtStatus::ACCESS_DENIED);
             }
@@ -351,25 +355,25 @@ impl World {
         Ok(())
     }
 
-    fn link(&mut self, id: u64, to: &str) -> Result<(), String> {
-        let at = self.opens.iter().position(|o| o.id == id);
-        let fit = at.is_some_and(|at| !self.opens[at].directory);
-        if !fit || self.disk.contains_key(to) || self.parent(to).is_none() {
+    fn link(&mut self, how: How) -> Result<(), String> {
+        let at = self.opens.iter().position(|o| o.id == how.id);
+        let fit = at.is_some_and(|at| {
+            let open = &self.opens[at];
+            !open.directory && self.disk.get(how.to).is_none_or(|(ino, _)| *ino != open.ino)
+        });
+        if !fit || self.parent(how.to).is_none() {
             return Ok(());
         }
-        let ask = RenameAsk {
-            open: OpenId(id),
-            to: RelPath::new(to),
-            replace: false,
-            posix: false,
-            ignore_readonly: false,
-            target: None,
-        };
-        let should = self.may_rename(at, to, false, false, false, false);
-        let real = self.tree.link(&ask);
+        let should = self.may_rename(at, how, false);
+        let real = self.tree.link(&self.ask(how));
         if let Ok(link) = &real {
+            if let Some(replaced) = &link.replaces {
+                self.remove(how.to);
+                let change = Change::removed(replaced.path.clone(), false).of(replaced.node);
+                same("replaced", change::apply(&mut self.tree, &change, NOW), vec![])?;
+            }
             let ino = self.opens[at.expect("linked")].ino;
-            self.disk.insert(to.to_owned(), (ino, false));
+            self.disk.insert(how.to.to_owned(), (ino, false));
             let change = Change::created(link.to.clone(), false).of(link.node);
             same("linked", change::apply(&mut self.tree, &change, NOW), vec![])?;
         }
