@@ -1,7 +1,7 @@
 //! CLOSE (MS-SMB2 3.3.5.10), onto MS-FSA 2.1.5.5.
 
 use super::lock::local::Local;
-use super::{Ctx, Gate, Handled, Reply};
+use super::{Ctx, Gate, Handled, Reply, times};
 use crate::fsa::{Deletion, Effect};
 use crate::session::{Disk, FileOpen, Open, OpenKind, Session};
 use crate::types::NtStatus;
@@ -25,11 +25,12 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     if !quick {
         return None;
     }
-    let deletes = {
+    let blocks = {
         let rules = area.rules.lock();
-        rules.is_delete_pending(open.open_id()) || rules.deletes_on_close(open.open_id())
+        let id = open.open_id();
+        rules.is_delete_pending(id) || rules.deletes_on_close(id) || rules.is_to_be_mended(id)
     };
-    if deletes {
+    if blocks {
         return None;
     }
     Some(run(ctx, &request, &open, reply))
@@ -37,9 +38,12 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
 
 fn run(ctx: &mut Ctx<'_>, request: &CloseRequest, open: &Arc<Open>, reply: &mut Reply) -> Handled {
     let mut answer = CloseResponse::default();
+    if let (OpenKind::File(file), Some(disk)) = (&open.kind, open.share().disk()) {
+        times::close(disk, open, file);
+    }
     if request.flags.contains(CloseFlags::POSTQUERY_ATTRIB)
         && let (OpenKind::File(file), Some(disk)) = (&open.kind, open.share().disk())
-        && let Ok(stat) = disk.area.export().and_then(|export| export.stat(&file.object))
+        && let Ok(stat) = times::stat(disk, file)
     {
         answer = CloseResponse {
             flags: CloseFlags::POSTQUERY_ATTRIB,
@@ -81,9 +85,12 @@ pub fn close_waiting(gate: &Arc<Gate>, open: &Arc<Open>) {
 
 fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
     let Some(disk) = open.share().disk() else { return };
-    let here = disk.area.workers.is_here();
-    let blocks = || open.file().is_some_and(FileOpen::may_hold_local_locks);
-    if here || disk.area.rules.lock().deletes_on_close(open.open_id()) || blocks() {
+    let blocks = || {
+        let rules = disk.area.rules.lock();
+        rules.deletes_on_close(open.open_id()) || rules.is_to_be_mended(open.open_id())
+    };
+    let holds_local_locks = open.file().is_some_and(FileOpen::may_hold_local_locks);
+    if disk.area.workers.is_here() || holds_local_locks || blocks() {
         on_worker(gate, open, end);
         return;
     }
@@ -125,6 +132,7 @@ fn end(disk: &Disk, open: &Open) -> Vec<Effect> {
     if let Some(local) = &mut local {
         local.release();
     }
+    times::close(disk, open, file);
     let mut rules = area.rules.lock();
     let empty = if file.directory && rules.deletes_on_close(open.open_id()) {
         drop(rules);

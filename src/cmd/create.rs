@@ -17,7 +17,7 @@ mod stopped;
 mod stream;
 
 use super::wait::Wait;
-use super::{Ctx, Fail, Handled, Post, Reply, close, info};
+use super::{Ctx, Fail, Handled, Post, Reply, close, info, times};
 use crate::fsa::{OpenAsk, Opening, Owner, RelPath, change};
 use crate::posix::{self, DataAccess, Kind, Last, Lookup, Missing, NewFile, Object, SmbPath, Stat};
 use crate::session::open::Held;
@@ -202,6 +202,7 @@ impl Create<'_, '_, '_> {
                     change::Facets::WRITTEN | change::Facets::ATTRIBUTES,
                 );
                 self.tell(changed.by(OpenId(id.volatile)).of(stat.key));
+                self.disk.area.rules.lock().show_times(OpenId(id.volatile), Some(times::now()));
                 let action = if supersede { CreateAction::SUPERSEDED } else { CreateAction::OVERWRITTEN };
                 Ok(done(object, stat, action))
             }
@@ -419,6 +420,7 @@ impl Create<'_, '_, '_> {
             share: self.request.share_access,
             delete_on_close: self.request.create_options.contains(CreateOptions::DELETE_ON_CLOSE),
             readonly: stat.attributes.contains(FileAttributes::READONLY),
+            written: stat.written,
             owner: Owner {
                 client: self.ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
                 session: self.ctx.session.as_ref().map(|s| s.id).unwrap_or_default(),
@@ -516,6 +518,7 @@ fn finish(
     }
     let oplock_level = oplock(ctx, disk, &open, request.requested_oplock_level);
     answers.extend(durable::made(ctx, asked.durable, disk, &open, oplock_level, action));
+    let stat = times::told(disk, stat);
     let mut flags = CreateResponseFlags::empty();
     flags.set(CreateResponseFlags::REPARSEPOINT, stat.attributes.contains(FileAttributes::REPARSE_POINT));
     CreateResponse {

@@ -1,6 +1,6 @@
 //! FLUSH (MS-SMB2 3.3.5.11): answered when the data is on stable storage, with an error when it is not.
 
-use super::{Ctx, Handled, Reply};
+use super::{Ctx, Handled, Reply, times};
 use crate::session::OpenKind;
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::codec::Reader;
@@ -17,6 +17,9 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         file.object.sync().inspect_err(|status| {
             log::error!("share {}: a flush failed, data may be lost: {status}", open.share().name);
         })?;
+        if let Some(disk) = open.share().disk() {
+            times::show(disk, &open, file, false);
+        }
     }
     FlushResponse.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)

@@ -23,6 +23,7 @@ pub mod oplock_break;
 pub mod query_directory;
 pub mod read;
 pub mod session_setup;
+pub mod times;
 pub mod tree_connect;
 pub mod tree_disconnect;
 mod wait;

@@ -1,11 +1,11 @@
 //! QUERY_DIRECTORY (MS-SMB2 3.3.5.18), onto MS-FSA 2.1.5.6. Entries are written straight into the answer.
 
 use super::info::{file_id, reparse_tag};
-use super::{Ctx, Handled, Reply};
+use super::{Ctx, Handled, Reply, times};
 use crate::fsa::access::Token;
 use crate::fsa::expression::{Expression, has_wildcard};
 use crate::posix::{DirScan, Entry, Export, Kind, Last, Lookup, Object, SmbPath, Stat, name_to_smb};
-use crate::session::Listing;
+use crate::session::{Disk, Listing};
 use crate::types::{AccessMask, FileAttributes, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::fscc::FileInfoClass;
@@ -41,6 +41,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let mark = QueryDirectoryResponse::encode_prefix(&mut w);
     let mut out = DirWriter::new(&mut w, class, max).ok_or(NtStatus::INVALID_INFO_CLASS)?;
     let walk = Walk {
+        disk: open.tree.disk()?,
         export: &export,
         directory: &file.object,
         device: export.facts().device,
@@ -101,6 +102,7 @@ fn listing(pattern: &str) -> Result<Listing, NtStatus> {
 
 /// What a query looks at.
 struct Walk<'a> {
+    disk: &'a Disk,
     export: &'a Export,
     directory: &'a Object,
     device: u64,
@@ -171,7 +173,7 @@ impl Walk<'_> {
         }
         let stat = seen.map_or_else(|| self.export.stat_entry(self.directory, entry), |stat| Ok(Some(stat)));
         let facts = match stat {
-            Ok(Some(stat)) => facts(self.device, &stat),
+            Ok(Some(stat)) => facts(self.device, &times::told(self.disk, stat)),
             Ok(None) => return Ok(None),
             // The name may be seen all the same.
             Err(NtStatus::ACCESS_DENIED) => bare(entry),

@@ -1,6 +1,6 @@
 //! WRITE (MS-SMB2 3.3.5.13), onto MS-FSA 2.1.5.4. The data goes from the request's buffer straight to the file.
 
-use super::{Ctx, Fail, Handled, Reply};
+use super::{Ctx, Fail, Handled, Reply, times};
 use crate::fsa::change::{Change, Facets, StreamChange};
 use crate::posix;
 use crate::session::{FileOpen, Open, OpenKind};
@@ -73,7 +73,11 @@ fn write_file(
             None => Change::modified(path, false, Facets::WRITTEN),
         };
         let change = change.by(open.open_id()).of(file.key);
-        let effects = crate::fsa::change::apply(&mut disk.area.rules.lock(), &change, disk.area.now());
+        let (wall, now) = (times::now(), disk.area.now());
+        let mut rules = disk.area.rules.lock();
+        rules.wrote(open.open_id(), wall, now);
+        let effects = crate::fsa::change::apply(&mut rules, &change, now);
+        drop(rules);
         ctx.effects.extend(effects);
     }
     Ok(written)

@@ -11,6 +11,7 @@
 //! - [`Tree::lock`], [`Tree::unlock`], [`Tree::may_read`], [`Tree::may_write`]: byte ranges;
 //!   [`Tree::lock_refused_outside`], [`Tree::ask_lock_again`]: where local programs have a say
 //! - [`Tree::request_oplock`], [`Tree::acknowledge_break`]: oplocks; opens wait for their breaks
+//! - [`Tree::wrote`], [`Tree::set_times`], [`Tree::told`], [`Tree::mend_at_close`]: what clients are told of a file's times
 //! - [`Tree::notify`]: CHANGE_NOTIFY; [`Tree::cancel`]: any waiting request
 //! - [`change::apply`]: **the one door**. Whoever changed the tree (an SMB command, the view, somebody outside)
 //!   says so here after the fact, and notifications and breaks of level II oplocks (later: of leases, and name caches) come from here only.
@@ -74,6 +75,7 @@ mod query;
 mod rename;
 mod reparse;
 mod share;
+mod times;
 mod tree;
 
 pub use delete::{Deletion, Disposition, DispositionAsk};
@@ -83,6 +85,7 @@ pub use notify::{Filter, NotifyAsk, Notifying};
 pub use path::RelPath;
 pub use query::OpenView;
 pub use rename::{RenameAsk, Renaming, Target};
+pub use times::{FileTimes, Mend, TimeChange, TimesAsk};
 pub use tree::{Closed, OpenAsk, Opening, Owner, Tree};
 
 #[cfg(test)]

@@ -94,6 +94,6 @@ impl Tree {
 
     /// Nothing is open and nothing is being deleted.
     pub fn is_empty(&self) -> bool {
-        self.opens.is_empty() && self.nodes.is_empty() && self.links.is_empty()
+        self.opens.is_empty() && self.nodes.is_empty() && self.links.is_empty() && self.times.is_empty()
     }
 }

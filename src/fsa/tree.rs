@@ -12,8 +12,9 @@ use super::notify::Watch;
 use super::oplock::Oplocks;
 use super::path;
 use super::share::ShareCounts;
+use super::times::{NodeTimes, OpenTimes};
 use super::{Effect, Effects, Moment, RelPath, WaiterId, expression};
-use crate::types::{AccessMask, Guid, NodeKey, NtStatus, OpenId, SessionId, ShareAccess};
+use crate::types::{AccessMask, FileTime, Guid, NodeKey, NtStatus, OpenId, SessionId, ShareAccess};
 
 /// Everything open on one export. See the module's documentation.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Tree {
     /// Links that are in the namespace, by path. A path has at most one.
     pub(super) paths: BTreeMap<RelPath, LinkNo>,
     pub(super) waiters: HashMap<WaiterId, Waiting>,
+    /// Nodes of which other times are told than the disk has.
+    pub(super) times: HashMap<NodeKey, NodeTimes>,
     /// Opens with a watch.
     pub(super) watches: usize,
     /// Those of them that watch the whole subtree.
@@ -49,6 +52,7 @@ pub(super) struct OpenEntry {
     pub born_to_delete: bool,
     pub watch: Option<Box<Watch>>,
     pub sequences: Option<Box<Sequences>>,
+    pub times: OpenTimes,
 }
 
 /// One file or directory.
@@ -57,6 +61,8 @@ pub(super) struct Node {
     pub links: SmallVec<[LinkNo; 1]>,
     pub streams: SmallVec<[Stream; 1]>,
     pub opens: SmallVec<[OpenId; 2]>,
+    /// The write time that was told last.
+    pub written: FileTime,
 }
 
 /// One data stream that is open, or being deleted.
@@ -130,6 +136,8 @@ pub struct OpenAsk {
     pub delete_on_close: bool,
     /// FILE_ATTRIBUTE_READONLY is set on the file.
     pub readonly: bool,
+    /// When it was written last, as the disk has it.
+    pub written: FileTime,
     /// The data stream's name, without `:` and `$DATA`. None: the unnamed one.
     pub stream: Option<String>,
     pub owner: Owner,
@@ -151,6 +159,7 @@ impl OpenAsk {
             share: ShareAccess::empty(),
             delete_on_close: false,
             readonly: false,
+            written: FileTime::ZERO,
             stream: None,
             owner: Owner::default(),
             waiter: None,
@@ -202,6 +211,7 @@ impl Tree {
             links: Slab::new(),
             paths: BTreeMap::new(),
             waiters: HashMap::new(),
+            times: HashMap::new(),
             watches: 0,
             deep_watches: 0,
             name_on_wire,
@@ -288,6 +298,9 @@ impl Tree {
         let stream_name = ask.stream.map(String::into_boxed_str);
         let node = self.nodes.entry(ask.node).or_default();
         node.opens.push(ask.open);
+        if !self.times.contains_key(&ask.node) {
+            node.written = ask.written;
+        }
         let at = node.stream_at(stream_name.as_deref()).unwrap_or_else(|| {
             node.streams.push(Stream { name: stream_name.clone(), ..Stream::default() });
             node.streams.len() - 1
@@ -309,6 +322,7 @@ impl Tree {
                 born_to_delete: ask.delete_on_close,
                 watch: None,
                 sequences: None,
+                times: OpenTimes::default(),
             },
         );
     }
@@ -321,6 +335,9 @@ impl Tree {
         let node = self.nodes.get_mut(&entry.node).expect("an open has a node");
         node.opens.retain(|o| *o != open);
         let last_of_node = node.opens.is_empty();
+        if last_of_node {
+            self.times.remove(&entry.node);
+        }
         let at = node.stream_at(entry.stream.as_deref()).expect("an open has a stream");
         let stream = &mut node.streams[at];
         stream.opens -= 1;

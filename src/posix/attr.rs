@@ -1,24 +1,15 @@
-//! Facts, attributes and times of objects.
+//! Facts and attributes of objects.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::dosattrib::{self, DosAttrib};
 use super::stat::{KEPT, default_attributes};
 use super::{DataAccess, Export, Kind, Object, Result, Stat, of_errno, stat, status};
 use crate::sys;
-use crate::types::{FileAttributes, FileTime};
-
-/// Times to set; `None` leaves one as it is. (The change time cannot be set on Linux.)
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Times {
-    pub created: Option<FileTime>,
-    pub accessed: Option<FileTime>,
-    pub written: Option<FileTime>,
-}
+use crate::types::FileAttributes;
 
 impl Export {
     pub fn stat(&self, object: &Object) -> Result<Stat> {
@@ -33,7 +24,9 @@ impl Export {
             Kind::File | Kind::Directory => self.dos_attrib(object),
             _ => DosAttrib::default(),
         };
-        Ok(Stat::new(&stx, dos))
+        let mut stat = Stat::new(&stx, dos);
+        self.as_kept(&mut stat);
+        Ok(stat)
     }
 
     /// A fresh `O_PATH` descriptor and what it is.
@@ -51,7 +44,8 @@ impl Export {
             Kind::File | Kind::Directory => self.dos_attrib(&object),
             _ => DosAttrib::default(),
         };
-        let stat = Stat::new(&stx, dos);
+        let mut stat = Stat::new(&stx, dos);
+        self.as_kept(&mut stat);
         Ok((object, stat))
     }
 
@@ -81,7 +75,7 @@ impl Export {
         got.ok().and_then(|n| DosAttrib::decode(buf.get(..n)?)).unwrap_or_default()
     }
 
-    fn put_dos_attrib(&self, object: &Object, dos: DosAttrib) -> Result<()> {
+    pub(super) fn put_dos_attrib(&self, object: &Object, dos: DosAttrib) -> Result<()> {
         let value = dos.encode();
         if !self.root().facts.xattrs {
             self.policy().side.put(object.key, SIDE_NAME, &value);
@@ -115,42 +109,6 @@ impl Export {
         )
     }
 
-    pub fn set_times(&self, object: &Object, times: Times) -> Result<()> {
-        if times.accessed.is_some() || times.written.is_some() {
-            self.set_unix_times(object, times)?;
-        }
-        if let Some(created) = times.created
-            && matches!(object.kind, Kind::File | Kind::Directory)
-        {
-            let stat = self.stat(object)?;
-            if stat.created != created {
-                let attributes = Some(on_disk(object.kind, stat.attributes & KEPT));
-                self.put_dos_attrib(object, DosAttrib { attributes, created: Some(created) })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn set_unix_times(&self, object: &Object, times: Times) -> Result<()> {
-        let stamp = |time: Option<FileTime>| match time {
-            Some(time) => {
-                let (seconds, nanos) = time.to_unix();
-                Timespec { tv_sec: seconds, tv_nsec: nanos.into() }
-            }
-            None => Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
-        };
-        let stamps =
-            Timestamps { last_access: stamp(times.accessed), last_modification: stamp(times.written) };
-        let set = || rustix::fs::utimensat(&object.fd, c"", &stamps, AtFlags::EMPTY_PATH);
-        match set() {
-            // The kernel keeps this for the owner; SMB grants it to whoever may write (FILE_WRITE_ATTRIBUTES).
-            Err(Errno::PERM | Errno::ACCESS) if object.trusted || may_write(object) => {
-                with_process_rights(set)
-            }
-            other => other.map_err(of_errno),
-        }
-    }
-
     /// Whether the user this thread acts for owns the object.
     pub(super) fn owns(&self, object: &Object) -> bool {
         sys::file::stat_fd(&object.fd).is_ok_and(|stx| stx.stx_uid == sys::creds::current_uid())
@@ -161,14 +119,14 @@ impl Export {
 const SIDE_NAME: &str = "user.DOSATTRIB";
 
 /// Samba keeps the DIRECTORY bit in the value too.
-fn on_disk(kind: Kind, attributes: FileAttributes) -> FileAttributes {
+pub(super) fn on_disk(kind: Kind, attributes: FileAttributes) -> FileAttributes {
     match kind {
         Kind::Directory => attributes | FileAttributes::DIRECTORY,
         _ => attributes,
     }
 }
 
-fn may_write(object: &Object) -> bool {
+pub(super) fn may_write(object: &Object) -> bool {
     sys::file::access(&object.fd, sys::file::Access::Write).unwrap_or(false)
 }
 

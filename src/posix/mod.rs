@@ -34,9 +34,9 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod times;
 mod unstored;
 
-pub use attr::Times;
 pub use descriptor::Heritage;
 pub use ea::Ea;
 pub use export::{Export, Policy, Symlinks};
@@ -54,6 +54,7 @@ pub use side::{MemorySide, SideStore};
 pub use stat::Stat;
 pub use status::of_errno;
 pub use stream::{StreamInfo, stream_allocation};
+pub use times::Times;
 
 /// What every function here answers: the errno has been through the one table (`status`).
 pub type Result<T> = std::result::Result<T, crate::types::NtStatus>;

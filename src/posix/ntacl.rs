@@ -170,6 +170,7 @@ mod tests {
             accessed: FileTime::ZERO,
             written: FileTime::ZERO,
             changed: FileTime::ZERO,
+            version: FileTime::ZERO,
             attributes: FileAttributes::NORMAL,
             nlink: 1,
             mode,

@@ -124,7 +124,7 @@ impl Export {
         self.set_attributes(object, new_attributes(object.kind, how.attributes))?;
         let mut stat = self.stat(object)?;
         if supersede {
-            let times = super::Times { created: Some(stat.changed), ..Default::default() };
+            let times = super::Times { created: Some(stat.version), ..Default::default() };
             self.set_times(object, times)?;
             stat = self.stat(object)?;
         }

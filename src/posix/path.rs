@@ -102,7 +102,7 @@ pub struct SmbPath {
 }
 
 impl SmbPath {
-    /// `\`-separated. `OBJECT_NAME_INVALID` for what no file can be called, `OBJECT_PATH_SYNTAX_BAD` for what leads
+    /// `\`-separated; `/` is let pass as one, as by some clients. `OBJECT_NAME_INVALID` for what no file can be called, `OBJECT_PATH_SYNTAX_BAD` for what leads
     /// out of the share; one `\` at the end is let pass. `..` takes the name before it away, whatever that is.
     /// A leading `\` is the caller's to refuse (INVALID_PARAMETER, MS-SMB2 3.3.5.9); here it is an empty name.
     pub fn parse(text: &str) -> Result<SmbPath> {
@@ -122,7 +122,7 @@ impl SmbPath {
             return Err(NtStatus::OBJECT_NAME_INVALID);
         }
         let mut disk = Vec::with_capacity(path.len());
-        for name in path.split('\\').filter(|_| !path.is_empty()) {
+        for name in path.split(['\\', '/']).filter(|_| !path.is_empty()) {
             match (name, disk.is_empty()) {
                 ("..", true) => return Err(NtStatus::OBJECT_PATH_SYNTAX_BAD),
                 ("..", false) => {
@@ -229,11 +229,12 @@ mod tests {
         assert_eq!(disk("x\u{F022}y\\z").unwrap(), b"x:y/z");
         assert_eq!(disk("a\\..\\b").unwrap(), b"b");
         assert_eq!(disk("a\\b\\..").unwrap(), b"a");
+        assert_eq!(disk("a/b\\c").unwrap(), b"a/b/c");
         assert_eq!(disk("a\\..").unwrap(), b"");
         for out in ["..", "..\\a", "..\\..\\..", "a\\..\\..\\b"] {
             assert_eq!(SmbPath::parse(out), Err(NtStatus::OBJECT_PATH_SYNTAX_BAD), "{out:?}");
         }
-        for bad in ["\\", "\\a", "a\\\\b", ".", "a\\.", "a/b", "a\\*", "a:b\\c", "a\\:s"] {
+        for bad in ["\\", "\\a", "a\\\\b", ".", "a\\.", "/a", "a//b", "a\\*", "a:b\\c", "a\\:s"] {
             assert_eq!(disk(bad), Err(NtStatus::OBJECT_NAME_INVALID), "{bad}");
         }
     }

@@ -131,14 +131,16 @@ impl Export {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(of_errno(errno)),
         };
-        Ok(Some(match stat::kind(&stx) {
+        let mut stat = match stat::kind(&stx) {
             Kind::File | Kind::Directory => Stat::new(&stx, self.dos_attrib_at(&directory.fd, &name, &stx)),
             Kind::Symlink => match self.follow_entry(directory, entry) {
-                Some((_, stat)) => stat,
+                Some((_, stat)) => return Ok(Some(stat)),
                 None => Stat::new(&stx, DosAttrib::default()),
             },
             Kind::Special => Stat::new(&stx, DosAttrib::default()),
-        }))
+        };
+        self.as_kept(&mut stat);
+        Ok(Some(stat))
     }
 
     /// The facts of one entry, and the object. None: it has vanished since.

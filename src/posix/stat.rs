@@ -20,6 +20,8 @@ pub struct Stat {
     pub accessed: FileTime,
     pub written: FileTime,
     pub changed: FileTime,
+    /// The change time that the file system has, whatever clients are told: it moves with every change.
+    pub version: FileTime,
     /// As the wire has them: never empty (`NORMAL`), `DIRECTORY` set for directories.
     pub attributes: FileAttributes,
     pub nlink: u32,
@@ -105,6 +107,7 @@ impl Stat {
             accessed,
             written,
             changed,
+            version: changed,
             attributes,
             nlink: stx.stx_nlink,
             mode: u32::from(stx.stx_mode),

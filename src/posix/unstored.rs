@@ -52,7 +52,7 @@ impl Unstored {
     }
 
     fn note_at(&self, stat: &Stat, now: FileTime) {
-        if now.0.saturating_sub(stat.changed.0) < A_WHILE {
+        if now.0.saturating_sub(stat.version.0) < A_WHILE {
             return;
         }
         let slots = self.slots.get_or_init(|| (0..SLOTS).map(|_| AtomicU64::new(0)).collect());
@@ -62,7 +62,7 @@ impl Unstored {
 
     /// Never 0, which is an empty slot.
     fn hash(&self, stat: &Stat) -> u64 {
-        self.hasher.hash_one((stat.key.dev, stat.key.ino, stat.changed.0)) | 1 << 63
+        self.hasher.hash_one((stat.key.dev, stat.key.ino, stat.version.0)) | 1 << 63
     }
 }
 
@@ -75,17 +75,17 @@ mod tests {
     fn only_what_has_long_been_so_is_remembered() {
         let s = Share::new();
         let stat = s.export.create(&s.missing("f"), new_file()).unwrap().stat;
-        let later = |by| FileTime(stat.changed.0 + by);
+        let later = |by| FileTime(stat.version.0 + by);
         let known = Unstored::new(Clockwork::Ticks);
         assert!(!known.knows(&stat));
         known.note_at(&stat, later(A_WHILE - 1));
         assert!(!known.knows(&stat), "it might change within the same tick");
         known.note_at(&stat, later(A_WHILE));
         assert!(known.knows(&stat));
-        assert!(!known.knows(&Stat { changed: later(1), ..stat }));
+        assert!(!known.knows(&Stat { version: later(1), ..stat }));
         assert!(!known.knows(&Stat { key: Default::default(), ..stat }));
         let foreign = Unstored::new(Clockwork::Foreign);
-        foreign.note(&Stat { changed: FileTime::ZERO, ..stat });
-        assert!(!foreign.knows(&Stat { changed: FileTime::ZERO, ..stat }));
+        foreign.note(&Stat { version: FileTime::ZERO, ..stat });
+        assert!(!foreign.knows(&Stat { version: FileTime::ZERO, ..stat }));
     }
 }

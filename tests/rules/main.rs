@@ -9,6 +9,7 @@ mod driver;
 mod locks;
 mod notify;
 mod share;
+mod times;
 
 /// Steps per model in a normal run: over a million together.
 const STEPS: usize = 300_000;
@@ -36,4 +37,9 @@ fn deletion_and_rename() {
 #[test]
 fn change_notify() {
     driver::run::<notify::World>(STEPS);
+}
+
+#[test]
+fn times() {
+    driver::run::<times::World>(STEPS);
 }

@@ -233,7 +233,7 @@ fn response(
     oplock_level: OplockLevel,
     create_action: CreateAction,
 ) -> Result<CreateResponse<'static>, NtStatus> {
-    let stat = disk.area.export()?.stat(&file.object)?;
+    let stat = crate::cmd::times::stat(disk, file)?;
     Ok(CreateResponse {
         oplock_level,
         create_action,

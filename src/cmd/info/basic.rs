@@ -1,16 +1,22 @@
 //! Times, attributes and mode (MS-FSA 2.1.5.15.2, 2.1.5.15.8).
 
 use super::Subject;
+use crate::cmd::times;
 use crate::fsa::change::Facets;
+use crate::fsa::{FileTimes, TimeChange, TimesAsk};
 use crate::posix::Times;
 use crate::session::FileOpen;
 use crate::types::{CreateOptions, FileAttributes, FileTime, NtStatus};
 use crate::wire::fscc::file_info::BasicInfo;
-use crate::wire::fscc::set_info::TimeChange;
 
 pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<(), NtStatus> {
-    let (times, mut facets) = times(info)?;
+    let (ask, created, mut facets) = times(info)?;
     let attributes = attributes(info.file_attributes, subject.file.directory)?;
+    let id = subject.open.open_id();
+    let rules = &subject.disk.area.rules;
+    rules.lock().show_times(id, None);
+    // What is frozen is frozen as it is now.
+    let before = if ask.freezes() { times::of(&subject.stat()?) } else { FileTimes::default() };
     if !attributes.is_empty() {
         // Whether it is sparse is not for this to say (MS-FSA 2.1.5.15.2), but for FSCTL_SET_SPARSE.
         let sparse = FileAttributes::SPARSE_FILE;
@@ -18,33 +24,40 @@ pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<(), NtStatus> 
         subject.export.set_attributes(&subject.file.object, attributes)?;
         facets |= Facets::ATTRIBUTES;
     }
+    let set = |change| if let TimeChange::Set(time) = change { Some(time) } else { None };
+    let times =
+        Times { created, accessed: set(ask.accessed), written: set(ask.written), changed: set(ask.changed) };
     if times != Times::default() {
         subject.export.set_times(&subject.file.object, times)?;
     }
+    let there = times::of(&subject.export.stat(&subject.file.object)?);
+    let mend = rules.lock().set_times(id, ask, before, there, subject.disk.area.now());
+    times::mended(subject.disk, subject.open, subject.file, mend);
     subject.tell_modified(facets);
     Ok(())
 }
 
-/// A time that is to be frozen or thawed stays as it is. The change time is the file system's own.
-fn times(info: &BasicInfo) -> Result<(Times, Facets), NtStatus> {
+/// The time of creation is not moved by anything: to freeze and to thaw it means nothing.
+fn times(info: &BasicInfo) -> Result<(TimesAsk, Option<FileTime>, Facets), NtStatus> {
     let asked = |field| TimeChange::of(field).ok_or(NtStatus::INVALID_PARAMETER);
-    asked(info.change_time)?;
     let mut facets = Facets::empty();
-    let mut time = |field, facet| -> Result<Option<FileTime>, NtStatus> {
-        Ok(match asked(field)? {
-            TimeChange::Set(time) => {
-                facets |= facet;
-                Some(time)
-            }
-            TimeChange::Keep | TimeChange::Freeze | TimeChange::Thaw => None,
-        })
+    let mut time = |field, facet| -> Result<TimeChange, NtStatus> {
+        let change = asked(field)?;
+        if matches!(change, TimeChange::Set(_)) {
+            facets |= facet;
+        }
+        Ok(change)
     };
-    let times = Times {
-        created: time(info.creation_time, Facets::CREATION)?,
+    let created = match time(info.creation_time, Facets::CREATION)? {
+        TimeChange::Set(time) => Some(time),
+        _ => None,
+    };
+    let ask = TimesAsk {
         accessed: time(info.last_access_time, Facets::LAST_ACCESS)?,
         written: time(info.last_write_time, Facets::LAST_WRITE)?,
+        changed: time(info.change_time, Facets::empty())?,
     };
-    Ok((times, facets))
+    Ok((ask, created, facets))
 }
 
 fn attributes(asked: FileAttributes, directory: bool) -> Result<FileAttributes, NtStatus> {
@@ -82,17 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zero_and_minus_one_and_two_change_no_time() {
+    fn zero_and_minus_one_and_two_set_no_time() {
         let info = BasicInfo {
-            creation_time: FileTime(0),
+            creation_time: FileTime(u64::MAX),
             last_access_time: FileTime(u64::MAX),
             last_write_time: FileTime(u64::MAX - 1),
             ..BasicInfo::default()
         };
-        assert_eq!(times(&info), Ok((Times::default(), Facets::empty())));
+        let ask =
+            TimesAsk { accessed: TimeChange::Freeze, written: TimeChange::Thaw, changed: TimeChange::Keep };
+        assert_eq!(times(&info), Ok((ask, None, Facets::empty())));
         let info = BasicInfo { last_write_time: FileTime(5), ..info };
-        let written = Times { written: Some(FileTime(5)), ..Times::default() };
-        assert_eq!(times(&info), Ok((written, Facets::LAST_WRITE)));
+        let written = TimesAsk { written: TimeChange::Set(FileTime(5)), ..ask };
+        assert_eq!(times(&info), Ok((written, None, Facets::LAST_WRITE)));
         for bad in [
             BasicInfo { change_time: FileTime(u64::MAX - 2), ..info },
             BasicInfo { creation_time: FileTime(1 << 63), ..info },

@@ -9,7 +9,7 @@ mod security;
 mod size;
 mod volume;
 
-use super::{Ctx, Fail, Handled, Reply};
+use super::{Ctx, Fail, Handled, Reply, times};
 use crate::fsa::change::{Change, Facets, StreamChange, apply};
 use crate::posix::SpecialKind;
 use crate::posix::{self, Stat};
@@ -160,7 +160,7 @@ impl<'a> Subject<'a> {
     }
 
     fn stat(&self) -> Result<Stat, NtStatus> {
-        self.export.stat(&self.file.object)
+        Ok(times::told(self.disk, self.export.stat(&self.file.object)?))
     }
 
     /// Through the one door.
@@ -178,6 +178,9 @@ impl<'a> Subject<'a> {
                 None => Change::modified(path, self.file.object.kind() == posix::Kind::Directory, facets),
             };
             self.tell(change);
+        }
+        if facets.intersects(Facets::DATA | Facets::SIZE) {
+            times::show(self.disk, self.open, self.file, true);
         }
     }
 

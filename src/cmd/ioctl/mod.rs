@@ -11,7 +11,7 @@ mod reparse;
 
 pub use reparse::symlink as link_of;
 
-use super::{Ctx, Fail, Handled, Reply, file_of};
+use super::{Ctx, Fail, Handled, Reply, file_of, times};
 use crate::fsa::change::{Change, Facets, apply};
 use crate::session::{FileOpen, Open};
 use crate::types::{AccessMask, Dialect, FileId, NtStatus};
@@ -182,6 +182,10 @@ impl Target<'_, '_> {
             let change = Change::modified(path, self.file.directory, facets);
             let change = change.by(self.open.open_id()).of(self.file.key);
             self.ctx.effects.extend(apply(&mut rules, &change, area.now()));
+        }
+        drop(rules);
+        if facets.intersects(Facets::DATA | Facets::SIZE) {
+            times::show(self.open.tree.disk()?, self.open, self.file, true);
         }
         Ok(())
     }

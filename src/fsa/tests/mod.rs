@@ -6,6 +6,7 @@ mod opening;
 mod oplocks;
 mod reparse;
 mod streams;
+mod times;
 
 use super::change::{self, Change};
 use super::*;

@@ -52,7 +52,7 @@ fn times() {
     s.write("f", "x");
     let f = s.found("f");
     let at = |n: i64| FileTime::from_unix(1_500_000_000 + n, 123_456_700);
-    let times = Times { created: Some(at(1)), accessed: Some(at(2)), written: Some(at(3)) };
+    let times = Times { created: Some(at(1)), accessed: Some(at(2)), written: Some(at(3)), changed: None };
     s.export.set_times(&f.object, times).unwrap();
     let stat = s.found("f").stat;
     assert_eq!((stat.created, stat.accessed, stat.written), (at(1), at(2), at(3)));
