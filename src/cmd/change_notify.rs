@@ -13,6 +13,9 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let open = ctx.open(request.file_id)?;
     ctx.check_payload(request.output_buffer_length as usize)?;
     file_of(&open)?;
+    if !open.tree.disk()?.settings.change_notify {
+        return Err(NtStatus::NOT_IMPLEMENTED.into());
+    }
     if ctx.header.next_command != 0 {
         // What follows in the compound would wait for something to happen, perhaps forever: refused as Windows does.
         return Err(NtStatus::INTERNAL_ERROR.into());

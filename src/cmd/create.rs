@@ -50,6 +50,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     if let Some(open) = durable::claim(ctx, contexts.durable)? {
         return durable::replayed(ctx, &request, &contexts, &open, reply);
     }
+    stream::allowed(disk, &request.name)?;
     let path = SmbPath::parse(&request.name)?;
     let export = disk.area.export()?;
     stream::name(&path, request.create_options)?;

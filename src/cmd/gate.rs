@@ -144,6 +144,7 @@ impl Gate {
             umask: self.umask,
             side: Arc::clone(&self.side),
             acls: share.acls,
+            short_names: share.short_names,
         };
         let mut areas = self.areas.lock();
         areas.retain(|area| area.strong_count() > 0);

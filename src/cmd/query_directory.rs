@@ -9,7 +9,7 @@ use crate::session::{Disk, Listing};
 use crate::types::{AccessMask, FileAttributes, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::fscc::FileInfoClass;
-use crate::wire::fscc::dir_info::{self, DirEntry, DirWriter};
+use crate::wire::fscc::dir_info::{self, DirEntry, DirWriter, ShortName};
 use crate::wire::query_directory::{
     PATTERN, QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse,
 };
@@ -46,6 +46,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         directory: &file.object,
         device: export.facts().device,
         names_only: class == FileInfoClass::NAMES,
+        shorts: dir_info::has_short_name(class) && export.has_short_names(),
         token: open.tree.disk()?.settings.hide_unreadable.then_some(&open.tree.token),
         single: request.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY),
     };
@@ -107,6 +108,7 @@ struct Walk<'a> {
     directory: &'a Object,
     device: u64,
     names_only: bool,
+    shorts: bool,
     /// Only what its bearer may read is shown.
     token: Option<&'a Token>,
     single: bool,
@@ -172,13 +174,17 @@ impl Walk<'_> {
             return Ok(Some(out.push(&DirEntry::default(), &entry.name)));
         }
         let stat = seen.map_or_else(|| self.export.stat_entry(self.directory, entry), |stat| Ok(Some(stat)));
-        let facts = match stat {
+        let mut facts = match stat {
             Ok(Some(stat)) => facts(self.device, &times::told(self.disk, stat)),
             Ok(None) => return Ok(None),
             // The name may be seen all the same.
             Err(NtStatus::ACCESS_DENIED) => bare(entry),
             Err(status) => return Err(status),
         };
+        if self.shorts && !matches!(entry.name.as_str(), "." | "..") {
+            let short = self.export.other_short_name(&entry.name);
+            facts.short_name = short.and_then(|name| ShortName::new(&name)).unwrap_or_default();
+        }
         Ok(Some(out.push(&facts, &entry.name)))
     }
 

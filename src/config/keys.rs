@@ -292,6 +292,33 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Share,
+        "streams",
+        "true or false",
+        Is("true"),
+        "false",
+        "Named streams (`file:stream`). With false the share says that it has none, and names with a `:` in them are invalid. \
+         Streams that files have already stay, out of reach.",
+    ),
+    key(
+        Share,
+        "short_names",
+        "true or false",
+        Is("true"),
+        "false",
+        "Files whose names are not of the 8.3 form of DOS have a second one of that form, which is shown to those who ask and opens \
+         the file. It follows from the name alone. Wildcards do not find files by it. Not on file systems that have case-insensitive \
+         names of their own (FAT).",
+    ),
+    key(
+        Share,
+        "change_notify",
+        "true or false",
+        Is("true"),
+        "false",
+        "Tell clients that watch a directory what changes in it. With false they are told that the server cannot.",
+    ),
+    key(
+        Share,
         "leases",
         "true or false",
         Is("true"),

@@ -68,6 +68,9 @@ pub struct Share {
     pub symlinks: Symlinks,
     pub acls: Acls,
     pub hide_unreadable: bool,
+    pub streams: bool,
+    pub short_names: bool,
+    pub change_notify: bool,
     pub leases: bool,
     /// Locks of clients and of local programs are in each other's way.
     pub posix_locks: bool,

@@ -3,6 +3,9 @@
 
 use smallvec::SmallVec;
 
+pub use crate::types::same_name;
+use crate::types::upcase;
+
 /// An expression, ready to be held against many names.
 ///
 /// ```
@@ -21,23 +24,6 @@ enum Form {
     /// `*`, then no wildcard.
     Ending(Vec<char>),
     General(Vec<char>),
-}
-
-/// Upper case of one character, where that is one character.
-pub fn upcase(c: char) -> char {
-    if c.is_ascii() {
-        return c.to_ascii_uppercase();
-    }
-    let mut upper = c.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(one), None) => one,
-        _ => c,
-    }
-}
-
-/// Equal but for case.
-pub fn same_name(a: &str, b: &str) -> bool {
-    a == b || a.chars().map(upcase).eq(b.chars().map(upcase))
 }
 
 /// There is a wildcard in it (MS-FSA 2.1.4.3).

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::bulk::Bulk;
 use super::index::Indexes;
 use super::unstored::Unstored;
-use super::{Facts, MemorySide, Result, SideStore, facts, of_errno, stat, status, stream};
+use super::{CaseRule, Facts, MemorySide, Result, SideStore, facts, of_errno, short, stat, status, stream};
 use crate::config::Acls;
 use crate::sys;
 use crate::types::{NodeKey, NtStatus};
@@ -43,6 +43,8 @@ pub struct Policy {
     /// this process.
     pub side: Arc<dyn SideStore>,
     pub acls: Acls,
+    /// Names have another of 8.3 form, and are found by it.
+    pub short_names: bool,
 }
 
 impl Default for Policy {
@@ -54,6 +56,7 @@ impl Default for Policy {
             umask: 0o022,
             side: Arc::new(MemorySide::default()),
             acls: Acls::default(),
+            short_names: true,
         }
     }
 }
@@ -86,7 +89,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 impl Export {
     /// Opens the root directory as the process (not as a user) and finds out the facts. Blocks.
     pub fn open(path: &Path, policy: Policy) -> std::io::Result<Export> {
-        let root = sys::creds::as_process(|| Root::open(path))??;
+        let root = sys::creds::as_process(|| Root::open(path, &policy))??;
         let bulk = Bulk::new(Arc::clone(&policy.side), &root.facts);
         let export = Export {
             path: path.to_owned(),
@@ -101,7 +104,7 @@ impl Export {
     /// As if the file system had no xattrs.
     #[cfg(test)]
     pub(super) fn open_without_xattrs(path: &Path, policy: Policy) -> std::io::Result<Export> {
-        let mut root = Root::open(path)?;
+        let mut root = Root::open(path, &policy)?;
         root.facts = Arc::new(Facts { xattrs: false, security_xattrs: false, ..(*root.facts).clone() });
         let export = Export::open(path, policy)?;
         export.streams.bulk.set_facts(&root.facts);
@@ -124,6 +127,20 @@ impl Export {
     /// How often a directory was read to build a name index (for status and tests).
     pub fn scans(&self) -> u64 {
         self.root.read().indexes.scans()
+    }
+
+    /// The name of 8.3 form by which a file is found too: its own, if it is of that form. None: there are none here.
+    pub fn short_name(&self, name: &str) -> Option<String> {
+        self.has_short_names().then(|| short::short_name(name).unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// The same, if it is not its own.
+    pub fn other_short_name(&self, name: &str) -> Option<String> {
+        short::short_name(name).filter(|_| self.has_short_names())
+    }
+
+    pub fn has_short_names(&self) -> bool {
+        self.root.read().indexes.tunnel.is_some()
     }
 
     pub(super) fn root(&self) -> Arc<Root> {
@@ -189,7 +206,7 @@ impl Export {
         }
         // Another directory stands there. Only the like of what was exported is taken for it: where a mount
         // was, a mount of the same kind.
-        let fresh = Root::open(&self.path).map_err(|error| status::of_io(&error))?;
+        let fresh = Root::open(&self.path, &self.policy).map_err(|error| status::of_io(&error))?;
         if fresh.is_mount_root != root.is_mount_root || fresh.facts.fs_type != root.facts.fs_type {
             return Err(NtStatus::DEVICE_DOES_NOT_EXIST);
         }
@@ -204,7 +221,7 @@ impl Export {
 }
 
 impl Root {
-    fn open(path: &Path) -> std::io::Result<Root> {
+    fn open(path: &Path, policy: &Policy) -> std::io::Result<Root> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let stx = sys::file::stat_fd(&fd)?;
@@ -218,7 +235,8 @@ impl Root {
         let place = std::fs::canonicalize(path)?.as_os_str().as_bytes().to_vec();
         let facts = facts::find(fd.as_fd(), &stx, &place)?;
         let clockwork = facts::clockwork(&facts);
-        let indexes = Indexes::new(clockwork);
+        let shorts = policy.short_names && facts.case == CaseRule::Sensitive;
+        let indexes = Indexes::new(clockwork, shorts);
         Ok(Root {
             key: stat::key(&stx),
             mount: stx.stx_mnt_id,

@@ -25,7 +25,8 @@ use rustix::fs::{Mode, OFlags, Statx};
 use rustix::io::{Errno, Result};
 use smallvec::SmallVec;
 
-use super::names;
+use super::tunnel::Tunnel;
+use super::{names, short};
 use crate::sys;
 use crate::types::NodeKey;
 
@@ -76,6 +77,8 @@ type Names = SmallVec<[Box<[u8]>; 1]>;
 /// Keyed by a hash of the folded name; names on disk decide. About 60 bytes and the name for an entry.
 struct Index {
     names: HashMap<u64, Names>,
+    /// Names that have another of 8.3 form, by a hash of that; made when one is first asked for.
+    shorts: Option<HashMap<u64, Names>>,
     count: usize,
     version: Version,
     built: Instant,
@@ -99,16 +102,19 @@ pub(super) struct Indexes {
     hasher: RandomState,
     scans: AtomicU64,
     pub(super) clockwork: Clockwork,
+    /// Some: names are found by their short ones too.
+    pub(super) tunnel: Option<Tunnel>,
 }
 
 impl Indexes {
-    pub(super) fn new(clockwork: Clockwork) -> Indexes {
+    pub(super) fn new(clockwork: Clockwork, shorts: bool) -> Indexes {
         Indexes {
             slots: Mutex::default(),
             clock: AtomicU64::new(0),
             hasher: RandomState::new(),
             scans: AtomicU64::new(0),
             clockwork,
+            tunnel: shorts.then(Tunnel::default),
         }
     }
 
@@ -129,7 +135,7 @@ impl Indexes {
         let slot = self.slot(key);
         let mut index = slot.index.lock();
         if !anew
-            && let Some(index) = &*index
+            && let Some(index) = &mut *index
             // Our own changes may have moved it on since.
             && (index.version == Version::of(seen) || index.version == Version::of(&sys::file::stat_fd(dir)?))
         {
@@ -140,13 +146,13 @@ impl Indexes {
                 return Ok(hit);
             }
         }
-        let fresh = match self.build(dir) {
+        let mut fresh = match self.build(dir) {
             Ok(fresh) => fresh,
             // May be passed through, not listed: exact names only.
             Err(Errno::ACCESS) => return Ok(None),
             Err(errno) => return Err(errno),
         };
-        let hit = self.search(&fresh, name);
+        let hit = self.search(&mut fresh, name);
         slot.size.store(fresh.count, Ordering::Relaxed);
         *index = Some(fresh);
         drop(index);
@@ -178,6 +184,15 @@ impl Indexes {
             }
         }
         let out = work()?;
+        if let Some(tunnel) = &self.tunnel {
+            for (_, key, edits) in changed {
+                for edit in *edits {
+                    if let Edit::Removed(name) = edit {
+                        tunnel.removed(*key, name);
+                    }
+                }
+            }
+        }
         for ((change, slot), guard) in held.iter().zip(&mut guards) {
             let Some(index) = guard.as_mut() else { continue };
             match sys::file::stat_fd(change.0) {
@@ -221,10 +236,9 @@ impl Indexes {
         self.hasher.hash_one(names::fold(smb).as_bytes())
     }
 
-    fn search(&self, index: &Index, name: &str) -> Option<Vec<u8>> {
-        let candidates = index.names.get(&self.hash(name))?;
+    fn search(&self, index: &mut Index, name: &str) -> Option<Vec<u8>> {
         let mut best: Option<&[u8]> = None;
-        for disk in candidates {
+        for disk in index.names.get(&self.hash(name)).into_iter().flatten() {
             let smb = names::to_smb(disk);
             if smb == name {
                 return Some(disk.to_vec());
@@ -233,29 +247,42 @@ impl Indexes {
                 best = Some(disk);
             }
         }
-        best.map(<[u8]>::to_vec)
+        if best.is_some() || self.tunnel.is_none() || !short::may_be_made(name) {
+            return best.map(<[u8]>::to_vec);
+        }
+        let names = &index.names;
+        let shorts = index.shorts.get_or_insert_with(|| {
+            let mut shorts = HashMap::<u64, Names>::new();
+            for disk in names.values().flatten() {
+                if let Some(hash) = self.hash_of_short(disk) {
+                    shorts.entry(hash).or_default().push(disk.clone());
+                }
+            }
+            shorts
+        });
+        let is_meant = |disk: &[u8]| {
+            short::short_name(&names::to_smb(disk)).is_some_and(|short| short.eq_ignore_ascii_case(name))
+        };
+        let meant = shorts.get(&self.hash(name))?.iter().filter(|disk| is_meant(disk)).min();
+        meant.map(|disk| disk.to_vec())
+    }
+
+    /// None: it has no other name than its own.
+    fn hash_of_short(&self, disk: &[u8]) -> Option<u64> {
+        short::short_name(&names::to_smb(disk)).map(|short| self.hash(&short))
     }
 
     fn edit(&self, index: &mut Index, edit: Edit<'_>) {
-        match edit {
-            Edit::Added(name) => {
-                let names = index.names.entry(self.hash(&names::to_smb(name))).or_default();
-                if !names.iter().any(|n| **n == *name) {
-                    names.push(name.into());
-                    index.count += 1;
-                }
-            }
-            Edit::Removed(name) => {
-                let hash = self.hash(&names::to_smb(name));
-                if let Some(names) = index.names.get_mut(&hash) {
-                    let before = names.len();
-                    names.retain(|n| **n != *name);
-                    index.count -= before - names.len();
-                    if names.is_empty() {
-                        index.names.remove(&hash);
-                    }
-                }
-            }
+        let (Edit::Added(name) | Edit::Removed(name)) = edit;
+        index.count = index.count.wrapping_add_signed(edit_names(
+            &mut index.names,
+            self.hash(&names::to_smb(name)),
+            edit,
+        ));
+        if let Some(shorts) = &mut index.shorts
+            && let Some(hash) = self.hash_of_short(name)
+        {
+            edit_names(shorts, hash, edit);
         }
     }
 
@@ -269,6 +296,7 @@ impl Indexes {
         let before = sys::file::stat_fd(&fd)?;
         let mut index = Index {
             names: HashMap::new(),
+            shorts: None,
             count: 0,
             version: Version::of(&before),
             built,
@@ -331,6 +359,30 @@ impl Indexes {
             slots.remove(&key);
             directories -= 1;
             names -= size;
+        }
+    }
+}
+
+/// How many more there are then.
+fn edit_names(all: &mut HashMap<u64, Names>, hash: u64, edit: Edit<'_>) -> isize {
+    match edit {
+        Edit::Added(name) => {
+            let names = all.entry(hash).or_default();
+            if names.iter().any(|n| **n == *name) {
+                return 0;
+            }
+            names.push(name.into());
+            1
+        }
+        Edit::Removed(name) => {
+            let Some(names) = all.get_mut(&hash) else { return 0 };
+            let before = names.len();
+            names.retain(|n| **n != *name);
+            let gone = before - names.len();
+            if names.is_empty() {
+                all.remove(&hash);
+            }
+            -(gone as isize)
         }
     }
 }

@@ -209,7 +209,10 @@ impl Export {
                     (disk, next)
                 }
                 Step::Nothing if at == last => {
-                    let path = dir.path.join(name);
+                    let key = stat::key(&dir.seen);
+                    let tunnel = root.indexes.tunnel.as_ref();
+                    let before = tunnel.and_then(|tunnel| tunnel.name(key, &names::to_smb(name)));
+                    let path = dir.path.join(before.as_deref().unwrap_or(name));
                     return Ok(Some(Lookup::Missing(Missing { parent: dir.into_object(), path })));
                 }
                 Step::Nothing => return Err(NtStatus::OBJECT_PATH_NOT_FOUND),

@@ -28,6 +28,7 @@ mod resolve;
 mod rights;
 mod scan;
 mod security;
+mod short;
 mod side;
 mod stat;
 mod status;
@@ -35,6 +36,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod times;
+mod tunnel;
 mod unstored;
 
 pub use descriptor::Heritage;
@@ -42,7 +44,7 @@ pub use ea::Ea;
 pub use export::{Export, Policy, Symlinks};
 pub use facts::{CaseRule, Facts, Locality, Volume};
 pub use lookup::{Found, Last, Lookup, Missing, Target};
-pub use names::{fold as fold_name, push_disk, same as same_name, to_smb as name_to_smb};
+pub use names::{push_disk, to_smb as name_to_smb};
 pub use object::{Append, DataAccess, Kind, Object};
 pub use ops::{Created, NewFile};
 pub use path::{RelPath, SmbPath, Stream, parse_stream};

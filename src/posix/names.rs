@@ -16,8 +16,10 @@
 //! would get (raw bytes that make up a proper character) is refused, so no file appears under another name than
 //! it was created with. The one exception: a plain dot or space at the end is taken as if it were mapped.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::Result;
-use crate::types::NtStatus;
+use crate::types::{NtStatus, upcase};
 
 /// Characters of SMB in the order of U+F020 and up.
 const SPECIAL: [u8; 8] = *b"\"*:<>?\\|";
@@ -123,30 +125,17 @@ fn push_raw(c: char, out: &mut String) {
     out.extend(c.encode_utf8(&mut [0; 4]).bytes().map(raw));
 }
 
-/// Upper case as a file system compares names: one character to one, never into ASCII from outside it,
-/// nothing beyond the first plane. (The place for the NTFS table.)
-pub fn upcase(c: char) -> char {
-    if c.is_ascii() {
-        return c.to_ascii_uppercase();
-    }
-    if c > '\u{FFFF}' {
-        return c;
-    }
-    let mut upper = c.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(one), None) if !one.is_ascii() => one,
-        _ => c,
-    }
-}
-
-/// A name as it is compared.
+/// A name as it is compared: `é` is one character or two (macOS sends two), and in either case, the same.
 pub fn fold(smb: &str) -> String {
-    smb.chars().map(upcase).collect()
+    if smb.is_ascii() { smb.to_ascii_uppercase() } else { smb.nfc().map(upcase).collect() }
 }
 
 /// Whether two names are one to a client.
 pub fn same(a: &str, b: &str) -> bool {
-    a.chars().map(upcase).eq(b.chars().map(upcase))
+    match a.is_ascii() && b.is_ascii() {
+        true => a.eq_ignore_ascii_case(b),
+        false => a.nfc().map(upcase).eq(b.nfc().map(upcase)),
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +184,8 @@ mod tests {
         assert!(same("Grün.TXT", "gRÜN.txt"));
         assert!(!same("ß", "ss"));
         assert!(!same("ı", "I"));
+        assert!(same("cafe\u{301}", "CAFÉ") && same("\u{1E9B}\u{323}", "\u{1E9B}\u{323}"));
+        assert!(!same("cafe", "café"));
         assert_eq!(fold("aé"), "AÉ");
     }
 

@@ -19,9 +19,9 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use super::bulk::{self, Bulk, Entry, File};
-use super::{Export, Kind, Object, Result, ea, names, of_errno};
+use super::{Export, Kind, Object, Result, ea, of_errno};
 use crate::sys;
-use crate::types::{NodeKey, NtStatus};
+use crate::types::{NodeKey, NtStatus, same_name};
 
 const PREFIX: &str = "user.DosStream.";
 const SUFFIX: &str = ":$DATA";
@@ -357,7 +357,7 @@ impl<'a> Streams<'a> {
                 Err(Errno::NODATA) => {}
                 Err(errno) => return Err(of_xattr_errno(errno)),
             }
-            let there = list(self.fd)?.into_iter().find(|there| names::same(there, name));
+            let there = list(self.fd)?.into_iter().find(|there| same_name(there, name));
             if there.is_some() {
                 return Ok(there);
             }
@@ -366,7 +366,7 @@ impl<'a> Streams<'a> {
             return Ok(None);
         }
         let there = self.bulk.list(self.bulk.file(self.fd)?)?;
-        Ok(there.into_iter().map(|(there, _)| there).find(|there| names::same(there, name)))
+        Ok(there.into_iter().map(|(there, _)| there).find(|there| same_name(there, name)))
     }
 }
 

@@ -134,6 +134,7 @@ impl Area {
             && own.file_mode == other.file_mode
             && own.dir_mode == other.dir_mode
             && own.acls == other.acls
+            && own.short_names == other.short_names
     }
 }
 

@@ -7,6 +7,7 @@ mod lease;
 mod macros;
 mod status;
 mod time;
+mod upcase;
 
 pub use access::{AccessMask, CreateDisposition, CreateOptions, FileAttributes, ShareAccess};
 pub use dialect::Dialect;
@@ -15,3 +16,4 @@ pub use lease::{LeaseState, OplockLevel};
 pub(crate) use macros::open_enum;
 pub use status::NtStatus;
 pub use time::FileTime;
+pub use upcase::{same_name, upcase};

@@ -14,6 +14,7 @@ mod durable;
 mod fsctl;
 mod local_locks;
 mod logon;
+mod names;
 mod negotiate;
 mod rename;
 mod replay;
@@ -21,6 +22,7 @@ mod sealing;
 mod signing;
 mod streams;
 mod symlinks;
+mod times;
 mod transfer;
 mod validate;
 

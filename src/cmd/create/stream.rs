@@ -6,8 +6,14 @@ use crate::cmd::Fail;
 use crate::fsa::OpenAsk;
 use crate::fsa::change::{Change, StreamChange};
 use crate::posix::{self, Kind, Object, SmbPath, Stat};
-use crate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, NtStatus, OpenId};
+use crate::session::Disk;
+use crate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, NtStatus, OpenId, same_name};
 use crate::wire::create::CreateAction;
+
+/// A share may have no streams, not even by the name of the data.
+pub fn allowed(disk: &Disk, name: &str) -> Result<(), NtStatus> {
+    if disk.settings.streams || !name.contains(':') { Ok(()) } else { Err(NtStatus::OBJECT_NAME_INVALID) }
+}
 
 /// What a stream's name asks for by itself.
 pub fn name(path: &SmbPath, options: CreateOptions) -> Result<(), NtStatus> {
@@ -105,7 +111,7 @@ impl Create<'_, '_, '_> {
             return Ok(());
         }
         let open = self.disk.area.rules.lock().drop_streams(OpenId(id.volatile));
-        for stream in there.iter().filter(|s| !open.iter().any(|name| posix::same_name(name, &s.name))) {
+        for stream in there.iter().filter(|s| !open.iter().any(|name| same_name(name, &s.name))) {
             match self.export.remove_stream(object, &stream.name) {
                 Ok(()) | Err(NtStatus::OBJECT_NAME_NOT_FOUND) => {}
                 Err(status) => return Err(status),

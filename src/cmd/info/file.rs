@@ -69,11 +69,18 @@ pub fn query(
             }
             out.put(|w| encode_name(w, &s.smb_path()))
         }
-        // No file has a second name of 8.3 form, as in listings.
-        FileInfoClass::ALTERNATE_NAME => out.put(|w| encode_name(w, "")),
+        FileInfoClass::ALTERNATE_NAME => {
+            let path = s.smb_path_of_file();
+            let name = path.rsplit('\\').next().unwrap_or_default();
+            let short = s.export.short_name(name).filter(|_| !name.is_empty());
+            out.put(|w| encode_name(w, short.as_deref().unwrap_or_default()))
+        }
         FileInfoClass::STREAM => {
             let file = s.export.stat_file(&file.object)?;
-            let named = s.export.streams(&s.file.object)?;
+            let named = match s.disk.settings.streams {
+                true => s.export.streams(&s.file.object)?,
+                false => Vec::new(),
+            };
             out.put_list(|w, max| {
                 let mut list = StreamWriter::new(w, max);
                 (file.kind == Kind::Directory || list.push("::$DATA", file.size, file.allocation))

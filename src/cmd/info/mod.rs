@@ -184,10 +184,15 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The same without a stream.
+    fn smb_path_of_file(&self) -> String {
+        let path = self.disk.area.rules.lock().path_of(self.open.open_id());
+        path.map(|path| super::create::disk_path(&path).to_smb()).unwrap_or_default()
+    }
+
     /// As SMB spells it, from the root of the share, without a leading `\`.
     fn smb_path(&self) -> String {
-        let path = self.disk.area.rules.lock().path_of(self.open.open_id());
-        let mut name = path.map(|path| super::create::disk_path(&path).to_smb()).unwrap_or_default();
+        let mut name = self.smb_path_of_file();
         if let Some(stream) = self.file.object.stream() {
             name.push(':');
             name.push_str(&stream);

@@ -53,6 +53,7 @@ pub fn query(open: &Open, class: FsInfoClass, out: Out<'_>) -> Handled {
             let volume = export.volume()?;
             let mut attributes = FsAttributes::from_bits_retain(volume.flags);
             attributes.set(FsAttributes::READ_ONLY_VOLUME, read_only);
+            attributes.set(FsAttributes::NAMED_STREAMS, disk.settings.streams);
             let info = FsAttributeInfo {
                 file_system_attributes: attributes,
                 maximum_component_name_length: volume.max_name,

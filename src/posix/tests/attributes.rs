@@ -123,3 +123,31 @@ fn extended_attributes() {
     assert_eq!(s.export.eas(&f).unwrap(), []);
     assert_eq!(s.export.stat(&f).unwrap().attributes, H);
 }
+
+#[test]
+fn times_that_the_file_system_cannot_keep_are_kept_until_it_has_others() {
+    let s = Share::new();
+    let made = s.create("f");
+    let at = |seconds| FileTime::from_unix(seconds, 123_456_700);
+    let now = || s.export.stat(&made.object).unwrap();
+    let far = Times {
+        created: Some(at(-9_000_000_000)),
+        accessed: Some(at(20_000_000_000)),
+        written: Some(at(-63_158_400)),
+        changed: Some(at(1)),
+    };
+    s.export.set_times(&made.object, far).unwrap();
+    let told = |stat: Stat| (stat.created, stat.accessed, stat.written, stat.changed);
+    let asked = (at(-9_000_000_000), at(20_000_000_000), at(-63_158_400), at(1));
+    assert_eq!(told(now()), asked);
+    assert_ne!(now().version, at(1), "the file system has its own");
+    assert_eq!(told(s.found("f").stat), asked);
+    s.export.set_times(&made.object, Times { written: Some(at(7)), ..Times::default() }).unwrap();
+    assert_eq!((now().written, now().accessed), (at(7), at(20_000_000_000)));
+    assert_ne!(now().changed, at(1), "it was changed");
+    s.export.set_times(&made.object, Times { changed: Some(at(2)), ..Times::default() }).unwrap();
+    assert_eq!(now().changed, at(2));
+    s.write("f", "by somebody else");
+    assert_ne!(now().changed, at(2));
+    assert_ne!(now().written, at(7));
+}

@@ -9,6 +9,7 @@ mod index;
 mod locks;
 mod lookup;
 mod mounts;
+mod names;
 mod rename;
 mod reparse;
 mod scan;

@@ -112,6 +112,11 @@ pub fn fixed_size(class: FileInfoClass) -> Option<usize> {
     shape(class).map(|s| s.fixed)
 }
 
+/// Its entries tell short names.
+pub fn has_short_name(class: FileInfoClass) -> bool {
+    shape(class).is_some_and(|s| s.short_name.is_some())
+}
+
 /// Appends entries to a buffer of at most `max` bytes, each on a multiple of 8 from where it began.
 /// Nothing is allocated but the buffer's own growth.
 #[derive(Debug)]
