@@ -10,7 +10,7 @@
 //!   durable    handles that survive their connection: who gets one, who gets it back
 //!   session    sessions, trees, opens, shares and their workers
 //!   conn       one connection: reader, writer, credits, requests under way
-//!   rpc        named pipes: srvsvc, wkssvc
+//!   rpc        named pipes: srvsvc, wkssvc, lsarpc, samr
 //!   posix      the exported path
 //!   fsa        the rules of MS-FSA: (state, event, now) -> effects
 //!   config     TOML settings; the user database

@@ -3,6 +3,7 @@
 //! `Acceptor` is one attempt to log on. Everything in it is sync and holds no I/O but the lookup in `UserDb`.
 
 mod acceptor;
+pub mod accounts;
 pub mod client;
 mod der;
 mod identity;

@@ -48,6 +48,11 @@ pub struct UserRecord {
 pub trait UserDb: Send + Sync {
     /// The user of this name.
     fn find(&self, name: &str) -> Option<UserRecord>;
+
+    /// The names of all there are, for those who list them. None are told where they cannot be listed.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What holds for every logon to this server.

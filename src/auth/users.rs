@@ -130,6 +130,10 @@ impl UserDb for Users {
     fn find(&self, name: &str) -> Option<UserRecord> {
         self.known.read().get(&fold(name)).cloned()
     }
+
+    fn names(&self) -> Vec<String> {
+        self.known.read().values().map(|user| user.name.clone()).collect()
+    }
 }
 
 /// Names that differ in case only are one.

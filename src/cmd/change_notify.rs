@@ -21,7 +21,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         return Err(NtStatus::INTERNAL_ERROR.into());
     }
     let area = &open.tree.disk()?.area;
-    let wait = Wait::begin(ctx, area)?;
+    let wait = Wait::for_rules(ctx, area)?;
     let ask = NotifyAsk {
         open: open.open_id(),
         waiter: wait.id(),

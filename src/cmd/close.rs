@@ -181,6 +181,7 @@ fn take(gate: &Gate, session: Option<&Session>, open: &Open) -> bool {
         return false;
     }
     gate.opens.remove(open.id);
+    super::pipe::closed(gate, open);
     session.inspect(|session| session.remove_open(open.id));
     gate.durable.forget(open);
     open.share().opens.fetch_sub(1, Ordering::Relaxed);

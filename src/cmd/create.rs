@@ -441,7 +441,7 @@ impl Create<'_, '_, '_> {
             if self.ctx.flight.is_none() {
                 return Err(Fail::Pending);
             }
-            let begun = Wait::begin(self.ctx, area)?;
+            let begun = Wait::for_rules(self.ctx, area)?;
             ask.waiter = Some(begun.id());
             wait = Some(begun);
             rules = area.rules.lock();

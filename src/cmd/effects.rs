@@ -60,7 +60,7 @@ fn encode(events: &[NotifyEvent]) -> Vec<u8> {
 }
 
 /// A body as it stands behind its header.
-fn body(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+pub fn body(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut bytes = vec![0; header::LEN];
     write(&mut Writer::from_base(&mut bytes, 0));
     bytes.split_off(header::LEN)

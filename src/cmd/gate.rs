@@ -1,5 +1,6 @@
 //! What the whole server shares: the tables, the settings in force, the shares.
 
+use crate::auth::accounts::{Accounts, Nss};
 use crate::auth::{self, Identity, UserDb, throttle::Throttle};
 use crate::config::{Encryption, Settings, Signing};
 use crate::conn::Connection;
@@ -30,6 +31,7 @@ pub struct Gate {
     pub started_at: FileTime,
     live: RwLock<Arc<Live>>,
     pub users: Arc<dyn UserDb>,
+    pub accounts: Arc<dyn Accounts>,
     pub sessions: Sessions,
     pub opens: Opens,
     pub durable: durable::Table,
@@ -41,6 +43,8 @@ pub struct Gate {
     waiting: Mutex<HashMap<u64, Arc<Flight>>>,
     /// Account look-ups and authentication.
     pub logons: Workers,
+    /// Account look-ups for who shows names: slow ones hold up no logon.
+    pub look_ups: Workers,
     pub throttle: Mutex<Throttle>,
     areas: Mutex<Vec<Weak<Area>>>,
     /// Where DOS attributes live when a file system has no xattrs.
@@ -74,6 +78,7 @@ impl Gate {
                 settings: Arc::clone(&parts.settings),
                 shares: HashMap::new(),
             })),
+            accounts: Arc::new(Nss { users: Arc::clone(&parts.users) }),
             users: parts.users,
             sessions: Sessions::default(),
             opens: Opens::new(distance),
@@ -83,6 +88,7 @@ impl Gate {
             next_conn: AtomicU64::new(1),
             waiting: Mutex::default(),
             logons: Workers::new("logon", 8, 1024, Arc::clone(&watchdog)),
+            look_ups: Workers::new("look-up", 4, 256, Arc::clone(&watchdog)),
             throttle: Mutex::new(Throttle::new()),
             areas: Mutex::default(),
             side: parts.side,
@@ -210,7 +216,7 @@ impl Gate {
 
 impl Gate {
     fn pools(&self) -> Vec<Workers> {
-        let mut out = vec![self.logons.clone()];
+        let mut out = vec![self.logons.clone(), self.look_ups.clone()];
         out.extend(self.areas.lock().iter().filter_map(Weak::upgrade).map(|area| area.workers.clone()));
         out
     }

@@ -47,7 +47,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         }
         List::Lock { ranges, wait } => {
             let wait = if wait {
-                Some(Wait::begin(ctx, area)?)
+                Some(Wait::for_rules(ctx, area)?)
             } else if ctx.flight.is_none_or(|f| f.commits()) {
                 None
             } else {

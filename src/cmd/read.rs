@@ -1,7 +1,7 @@
 //! READ (MS-SMB2 3.3.5.12), onto MS-FSA 2.1.5.3. The data goes from the page cache straight into the answer.
 
 use super::{Ctx, Handled, Reply};
-use crate::session::{FileOpen, Open, OpenKind, PipeOpen};
+use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::codec::Reader;
 use crate::wire::read::{ReadRequest, ReadResponse};
@@ -15,7 +15,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let request = ReadRequest::decode(&mut body)?;
     let open = check(ctx, &request)?;
     match &open.kind {
-        OpenKind::Pipe(pipe) => read_pipe(pipe, &request, reply),
+        OpenKind::Pipe(pipe) => super::pipe::read(ctx, &open, pipe, &request, reply),
         OpenKind::File(file) => {
             may_read(&open, file, &request)?;
             let data = prepare(ctx, &request, reply);
@@ -97,13 +97,4 @@ fn done(
     }
     ReadResponse::patch_data_length(reply.message_mut(), got as u32)?;
     Ok(NtStatus::SUCCESS)
-}
-
-fn read_pipe(pipe: &PipeOpen, request: &ReadRequest<'_>, reply: &mut Reply) -> Handled {
-    let (data, more) = pipe.pipe.lock().read(request.length as usize);
-    if data.is_empty() && request.length > 0 {
-        return Err(NtStatus::PIPE_EMPTY.into());
-    }
-    ReadResponse { data: &data, ..ReadResponse::default() }.encode(&mut reply.body());
-    Ok(if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS })
 }

@@ -1,4 +1,4 @@
-//! Requests that wait for the rules: LOCK and CHANGE_NOTIFY.
+//! Requests that wait: LOCK and CHANGE_NOTIFY for the rules, reads of a pipe for what it will say.
 
 use super::{Ctx, Gate, effects};
 use crate::conn::flight::Flight;
@@ -7,8 +7,8 @@ use crate::session::Area;
 use crate::types::NtStatus;
 use std::sync::Arc;
 
-/// A request that the rules may keep waiting, registered before they are asked: the effect that answers it may
-/// come before they have returned.
+/// A request that may be kept waiting, registered before it is asked for: what answers it may come before the
+/// asking has returned.
 pub struct Wait<'a> {
     gate: &'a Gate,
     flight: &'a Arc<Flight>,
@@ -16,14 +16,22 @@ pub struct Wait<'a> {
 
 impl<'a> Wait<'a> {
     /// CANCELLED: the client has given up already, and knows.
-    pub fn begin(ctx: &Ctx<'a>, area: &Arc<Area>) -> Result<Wait<'a>, NtStatus> {
-        let flight = ctx.flight.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-        let (gate, area, waiter) = (Arc::clone(ctx.gate), Arc::clone(area), WaiterId(flight.id));
-        let withdraw = move || {
+    pub fn for_rules(ctx: &Ctx<'a>, area: &Arc<Area>) -> Result<Wait<'a>, NtStatus> {
+        let (gate, area) = (Arc::clone(ctx.gate), Arc::clone(area));
+        Wait::begin(ctx, move |waiter| {
             let effects = area.rules.lock().cancel(waiter, area.now());
             effects::carry_out(&gate, effects);
-        };
-        if !flight.waits(Box::new(withdraw)) {
+        })
+    }
+
+    /// The same for what `withdraw` takes back and answers.
+    pub fn begin(
+        ctx: &Ctx<'a>,
+        withdraw: impl FnOnce(WaiterId) + Send + 'static,
+    ) -> Result<Wait<'a>, NtStatus> {
+        let flight = ctx.flight.ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let waiter = WaiterId(flight.id);
+        if !flight.waits(Box::new(move || withdraw(waiter))) {
             return Err(NtStatus::CANCELLED);
         }
         ctx.gate.wait(flight);
@@ -34,7 +42,7 @@ impl<'a> Wait<'a> {
         WaiterId(self.flight.id)
     }
 
-    /// The rules have answered at once.
+    /// It was answered at once.
     pub fn over(self) {
         self.gate.stop_waiting(self.flight.id);
     }

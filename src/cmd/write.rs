@@ -14,10 +14,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let open = ctx.open(request.file_id)?;
     ctx.check_payload(request.data.len())?;
     let count = match &open.kind {
-        OpenKind::Pipe(pipe) => {
-            pipe.pipe.lock().write(request.data)?;
-            request.data.len()
-        }
+        OpenKind::Pipe(pipe) => super::pipe::write(ctx, &open, pipe, request.data)?,
         OpenKind::File(file) => write_file(ctx, &open, file, &request)?,
     };
     WriteResponse { count: count as u32, remaining: 0 }.encode(&mut reply.body());

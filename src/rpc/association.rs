@@ -1,21 +1,44 @@
 //! The server's side of an association (C706 9.4, MS-RPCE 3.3): BIND, then calls. PDUs in, PDUs out.
 
 use super::Context;
+use super::ndr::NdrReader;
 use super::pdu::{self, Bind, Fault, Header, Outcome, PacketType, Proposal, Syntax};
 use crate::wire::codec::{DecodeError, Reader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-type Call = fn(&Context, opnum: u16, stub: &[u8]) -> Result<Vec<u8>, Fault>;
+/// Answers a call: the stub of the response, return value included.
+pub type Call = fn(&Context, opnum: u16, arguments: &mut NdrReader<'_>) -> Result<Vec<u8>, Fault>;
+
+/// One client's side of an interface: what it keeps between calls.
+pub trait Calls: Send + std::fmt::Debug {
+    fn call(&mut self, context: &Context, opnum: u16, r: &mut NdrReader<'_>) -> Result<Vec<u8>, Fault>;
+}
+
+/// An interface that keeps nothing.
+#[derive(Debug)]
+pub struct Stateless(pub Call);
+
+impl Calls for Stateless {
+    fn call(&mut self, context: &Context, opnum: u16, r: &mut NdrReader<'_>) -> Result<Vec<u8>, Fault> {
+        (self.0)(context, opnum, r)
+    }
+}
 
 /// An interface behind a pipe.
 #[derive(Debug)]
 pub struct Service {
-    /// The pipe, in lower case.
-    pub name: &'static str,
     pub interface: Syntax,
-    /// Answers a call: the stub of the response, return value included.
-    pub call: Call,
+    /// Its calls look up accounts, which may take long.
+    pub blocks: bool,
+    pub calls: fn() -> Box<dyn Calls>,
+}
+
+/// A pipe, by its name in lower case, and the interfaces that can be bound through it.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub name: &'static str,
+    pub services: &'static [&'static Service],
 }
 
 /// The arguments of one call, over all fragments.
@@ -49,23 +72,26 @@ impl From<DecodeError> for Broken {
     }
 }
 
-/// One client of one service.
+/// One client of one pipe.
 #[derive(Debug)]
 pub struct Association {
-    service: &'static Service,
+    endpoint: &'static Endpoint,
+    /// For each of the endpoint's services.
+    calls: Vec<Box<dyn Calls>>,
     context: Arc<Context>,
     bound: bool,
     group: u32,
     frag: u16,
-    /// Ids of accepted presentation contexts.
-    contexts: Vec<u16>,
+    /// Accepted presentation contexts: the id, and which of the services.
+    contexts: Vec<(u16, usize)>,
     partial: Option<Partial>,
 }
 
 impl Association {
-    pub fn new(service: &'static Service, context: Arc<Context>) -> Association {
+    pub fn new(endpoint: &'static Endpoint, context: Arc<Context>) -> Association {
         Association {
-            service,
+            endpoint,
+            calls: endpoint.services.iter().map(|service| (service.calls)()).collect(),
             context,
             bound: false,
             group: 0,
@@ -73,10 +99,6 @@ impl Association {
             contexts: Vec::new(),
             partial: None,
         }
-    }
-
-    pub fn service(&self) -> &'static Service {
-        self.service
     }
 
     /// Takes one whole PDU; gives each PDU of the answer to `out`, also when the association breaks.
@@ -131,33 +153,32 @@ impl Association {
             }
         }
         let outcomes: Vec<Outcome> = bind.proposals.iter().map(|p| self.judge(p)).collect();
-        let address = if alter { String::new() } else { format!("\\PIPE\\{}", self.service.name) };
+        let address = if alter { String::new() } else { format!("\\PIPE\\{}", self.endpoint.name) };
         let kind = if alter { PacketType::ALTER_CONTEXT_RESP } else { PacketType::BIND_ACK };
         out(pdu::bind_ack(kind, header.call_id, self.frag, self.group, &address, &outcomes));
         Ok(())
     }
 
     fn judge(&mut self, proposal: &Proposal) -> Outcome {
-        let ours = self.service.interface;
-        let (major, minor) = (proposal.interface.version & 0xFFFF, proposal.interface.version >> 16);
         if proposal.transfer.iter().any(Syntax::is_feature_negotiation) {
             // None of the features means anything on a pipe that answers each call at once.
             return Outcome::Features(0);
         }
-        if proposal.interface.uuid != ours.uuid
-            || major != ours.version & 0xFFFF
-            || minor > ours.version >> 16
-        {
+        let serves = |service: &&Service| {
+            let (asked, ours) = (proposal.interface, service.interface);
+            let (major, minor) = (asked.version & 0xFFFF, asked.version >> 16);
+            asked.uuid == ours.uuid && major == ours.version & 0xFFFF && minor <= ours.version >> 16
+        };
+        let Some(service) = self.endpoint.services.iter().position(serves) else {
             return Outcome::NoSuchInterface;
-        }
+        };
         if !proposal.transfer.contains(&Syntax::NDR) {
             return Outcome::NoSuchTransferSyntax;
         }
-        if !self.contexts.contains(&proposal.context_id) {
-            if self.contexts.len() == MAX_CONTEXTS {
-                return Outcome::TooMany;
-            }
-            self.contexts.push(proposal.context_id);
+        match self.contexts.iter().position(|(id, _)| *id == proposal.context_id) {
+            Some(at) => self.contexts[at].1 = service,
+            None if self.contexts.len() == MAX_CONTEXTS => return Outcome::TooMany,
+            None => self.contexts.push((proposal.context_id, service)),
         }
         Outcome::Accepted
     }
@@ -206,13 +227,15 @@ impl Association {
             self.partial = Some(call);
             return Ok(());
         }
-        let answer = if !self.contexts.contains(&call.context_id) {
-            Err(Fault::UNK_IF)
-        } else if call.stub.is_empty() {
-            (self.service.call)(&self.context, call.opnum, stub)
+        let stub = if call.stub.is_empty() {
+            stub
         } else {
             call.stub.extend_from_slice(stub);
-            (self.service.call)(&self.context, call.opnum, &call.stub)
+            &call.stub
+        };
+        let answer = match self.contexts.iter().find(|(id, _)| *id == call.context_id) {
+            Some(&(_, at)) => self.calls[at].call(&self.context, call.opnum, &mut NdrReader::new(stub)),
+            None => Err(Fault::UNK_IF),
         };
         if header.flags & pdu::MAYBE != 0 {
             return Ok(());

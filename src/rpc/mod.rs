@@ -1,26 +1,35 @@
-//! Named pipes of IPC$: DCE/RPC (C706, MS-RPCE) with the server service (MS-SRVS) and the workstation
-//! service (MS-WKST), as much as clients need to list shares. Everything is answered from a [`Context`];
-//! nothing blocks.
+//! Named pipes of IPC$: DCE/RPC (C706, MS-RPCE) with the server service (MS-SRVS) and the workstation service
+//! (MS-WKST), as much as clients need to list shares, and what tells names and SIDs of each other (MS-LSAT, MS-LSAD,
+//! MS-SAMR). Everything is answered from a [`Context`]; only where accounts are looked up may a call block
+//! ([`Pipe::blocks`]).
 
 mod association;
+mod handles;
+mod lsarpc;
+mod names;
 mod ndr;
 mod pdu;
 mod pipe;
+mod samr;
+mod security;
 mod srvsvc;
 #[cfg(test)]
 mod tests;
 mod win32;
 mod wkssvc;
 
-pub use pipe::Pipe;
+pub use pipe::{Modes, Part, Pipe, Served, Waiter};
 
+use crate::auth::accounts::{Accounts, NoAccounts};
 use std::sync::Arc;
 
 /// What a pipe knows of the server, made for one session when the pipe is opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Context {
-    /// NetBIOS or host name, without backslashes.
+    /// Host name, without backslashes.
     pub server_name: String,
+    /// The same as the name of a domain of accounts.
+    pub netbios_name: String,
     pub server_comment: String,
     /// Workgroup or domain.
     pub domain: String,
@@ -30,6 +39,28 @@ pub struct Context {
     pub administrator: bool,
     /// Users logged on, for levels that count them.
     pub users: u32,
+    /// Who asks; empty: nobody.
+    pub user: String,
+    /// A user, not a guest: learns names of others.
+    pub authenticated: bool,
+    pub accounts: Arc<dyn Accounts>,
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context {
+            server_name: String::new(),
+            netbios_name: String::new(),
+            server_comment: String::new(),
+            domain: String::new(),
+            shares: Vec::new(),
+            administrator: false,
+            users: 0,
+            user: String::new(),
+            authenticated: false,
+            accounts: Arc::new(NoAccounts),
+        }
+    }
 }
 
 /// One share as srvsvc tells it.
@@ -64,4 +95,9 @@ pub enum ShareKind {
 /// pipe (STATUS_OBJECT_NAME_NOT_FOUND).
 pub fn open(name: &str, context: Arc<Context>) -> Option<Pipe> {
     pipe::open(name, context)
+}
+
+/// Whether there is a pipe of this name.
+pub fn exists(name: &str) -> bool {
+    pipe::exists(name)
 }

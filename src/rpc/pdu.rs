@@ -27,6 +27,7 @@ open_enum! {
         OP_RNG_ERROR = 0x1C01_0002,
         UNK_IF = 0x1C01_0003,
         PROTO_ERROR = 0x1C01_000B,
+        CONTEXT_MISMATCH = 0x1C00_001A,
         REMOTE_NO_MEMORY = 0x1C00_001B,
     }
 }

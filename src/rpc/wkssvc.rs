@@ -1,23 +1,23 @@
 //! Workstation service (MS-WKST), the part that browsing clients ask.
 
-use super::association::Service;
+use super::association::{Service, Stateless};
 use super::ndr::{NdrReader, NdrWriter};
 use super::pdu::{Fault, Syntax};
 use super::{Context, win32};
 
 /// MS-WKST 1.9.
 pub static SERVICE: Service = Service {
-    name: "wkssvc",
     interface: Syntax::new(0x6BFF_D098, 0xA112, 0x3610, [0x98, 0x33, 0x46, 0xC3, 0xF8, 0x7E, 0x34, 0x5A], 1),
-    call,
+    blocks: false,
+    calls: || Box::new(Stateless(call)),
 };
 
 /// The highest opnum of MS-WKST 3.2.4.
 const LAST_OPNUM: u16 = 30;
 
-fn call(context: &Context, opnum: u16, stub: &[u8]) -> Result<Vec<u8>, Fault> {
+fn call(context: &Context, opnum: u16, r: &mut NdrReader<'_>) -> Result<Vec<u8>, Fault> {
     match opnum {
-        0 => workstation_info(context, &mut NdrReader::new(stub)),
+        0 => workstation_info(context, r),
         1..=LAST_OPNUM => Err(Fault::ACCESS_DENIED),
         _ => Err(Fault::OP_RNG_ERROR),
     }

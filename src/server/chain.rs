@@ -80,6 +80,8 @@ enum Step {
     Done,
     /// It is for these workers.
     Move(Workers, Checked),
+    /// It may wait: it needs a flight.
+    MayWait(Checked),
     /// It waits. Checked as it was, should it have to be done once more.
     Parked(Checked),
     /// The connection is over.
@@ -134,9 +136,14 @@ impl Chain {
     pub fn run(mut self, mut bytes: Bytes<'_>) -> Option<Ready> {
         while let Some(element) = self.element(bytes.get()) {
             let waits = dispatch::of(element.header.command).place == Place::Waits;
-            let flight = waits.then(|| self.flight(&element.header));
+            let mut flight = waits.then(|| self.flight(&element.header));
             flight.iter().for_each(|flight| self.conn.flights.add(flight));
-            let step = self.step(bytes.get(), &element, flight.as_ref(), None);
+            let mut step = self.step(bytes.get(), &element, flight.as_ref(), None);
+            if let Step::MayWait(checked) = step {
+                let added = flight.insert(self.flight(&element.header));
+                self.conn.flights.add(added);
+                step = self.step(bytes.get(), &element, Some(added), Some(checked));
+            }
             if let (Some(flight), false) = (&flight, matches!(step, Step::Parked(_))) {
                 self.conn.flights.remove(flight);
             }
@@ -152,6 +159,7 @@ impl Chain {
                     }
                     return None;
                 }
+                Step::MayWait(_) => unreachable!("it has a flight"),
                 Step::Fatal => return None,
             }
         }
@@ -178,7 +186,7 @@ impl Chain {
         let (gate, header, sealed) = (Arc::clone(&self.gate), element.header, self.sealed.clone());
         let waiting = Arc::clone(&flight);
         let mut bytes = bytes;
-        let strand = strand_of(&header, &bytes.get()[element.range.clone()]);
+        let strand = strand_of(&header, &bytes.get()[element.range.clone()], checked.as_ref());
         let guard = EndOnPanic(Arc::clone(&conn));
         let job = Box::new(move || {
             let _guard = guard;
@@ -238,6 +246,7 @@ impl Chain {
                     self.hand_over(workers, bytes, element, Some(checked));
                     return;
                 }
+                Step::MayWait(_) => unreachable!("it has a flight"),
                 Step::Fatal => {
                     self.conn.flights.remove(&flight);
                     return;
@@ -270,8 +279,9 @@ impl Chain {
 
     /// Where requests of a tree run that cannot run on the reactor.
     fn workers_of(&self, tree: Option<&Arc<TreeConnect>>) -> Workers {
-        match tree.and_then(|t| t.share.disk()) {
-            Some(disk) => disk.area.workers.clone(),
+        match tree.map(|t| t.share.disk()) {
+            Some(Some(disk)) => disk.area.workers.clone(),
+            Some(None) => self.gate.look_ups.clone(),
             None => self.gate.logons.clone(),
         }
     }
@@ -353,7 +363,10 @@ impl Chain {
             return self.on_reactor(row, header, message, checked);
         }
         let acts_as = match row.place {
-            Place::Export => checked.tree.as_ref().map(|t| cmd::creds(&t.identity)),
+            // Accounts are looked up as the process.
+            Place::Export => {
+                checked.tree.as_ref().filter(|t| t.share.disk().is_some()).map(|t| cmd::creds(&t.identity))
+            }
             Place::Reactor | Place::Waits | Place::Logon => None,
         };
         let guard = match &acts_as {
@@ -383,10 +396,14 @@ impl Chain {
             Place::Logon => Some(self.gate.logons.clone()),
             Place::Export => match checked.tree.as_ref().and_then(|t| t.share.disk()) {
                 Some(disk) => Some(disk.area.workers.clone()),
-                None if header.command == Command::IOCTL && cmd::ioctl::blocks(message) => {
-                    Some(self.gate.logons.clone())
+                None => {
+                    let open = checked.open.as_ref().map(|underway| &*underway.open);
+                    match cmd::pipe::place(header.command, message, open) {
+                        cmd::pipe::Place::Here => None,
+                        cmd::pipe::Place::Waits => return Step::MayWait(checked),
+                        cmd::pipe::Place::Worker => Some(self.gate.look_ups.clone()),
+                    }
                 }
-                None => None,
             },
         };
         let (mut ctx, reply) = ctx(self, header, message, &checked, None);
@@ -414,10 +431,14 @@ impl Chain {
 }
 
 /// Writes through one open run one after the other. (The volatile half of a FileId is never zero.)
-fn strand_of(header: &Header, message: &[u8]) -> Strand {
-    let id = header.command.file_id_at().and_then(|at| Reader::at(message, at).file_id("FileId").ok());
-    match (header.command, id) {
-        (Command::WRITE, Some(id)) if id.volatile != FileId::RELATED.volatile => Strand(id.volatile),
+fn strand_of(header: &Header, message: &[u8], checked: Option<&Checked>) -> Strand {
+    if !cmd::pipe::is_write(header.command, message) {
+        return Strand::default();
+    }
+    let known = checked.and_then(|c| c.open.as_ref()).map(|underway| underway.open.id);
+    let named = || header.command.file_id_at().and_then(|at| Reader::at(message, at).file_id("FileId").ok());
+    match known.or_else(named) {
+        Some(id) if id.volatile != FileId::RELATED.volatile => Strand(id.volatile),
         _ => Strand::default(),
     }
 }

@@ -229,7 +229,9 @@ pub struct Listing {
 /// An open named pipe.
 pub struct PipeOpen {
     pub name: String,
-    pub pipe: Mutex<crate::rpc::Pipe>,
+    pub pipe: crate::rpc::Pipe,
+    /// One of those that its session may have.
+    pub counted: Arc<()>,
 }
 
 impl std::fmt::Debug for PipeOpen {

@@ -89,6 +89,8 @@ pub struct Session {
     channels: RwLock<Vec<Channel>>,
     trees: RwLock<HashMap<TreeId, Arc<TreeConnect>>>,
     opens: Mutex<HashSet<FileId>>,
+    /// As many as there are pipes open, and this one.
+    pub pipes: Arc<()>,
     next_tree: AtomicU32,
     expired: AtomicBool,
     gone: AtomicBool,
@@ -109,6 +111,7 @@ impl Session {
             channels: RwLock::default(),
             trees: RwLock::default(),
             opens: Mutex::default(),
+            pipes: Arc::default(),
             next_tree: AtomicU32::new(1),
             expired: AtomicBool::new(false),
             gone: AtomicBool::new(false),

@@ -335,49 +335,6 @@ fn what_takes_no_file() {
     assert_eq!(status(&mut c, CtlCode::PIPE_WAIT, FileId::RELATED, &[0; 4]), NtStatus::INVALID_PARAMETER);
 }
 
-/// A bind to srvsvc, as every client begins.
-fn bind() -> Vec<u8> {
-    let uuid = |first: u32, rest: [u8; 12]| [&first.to_le_bytes()[..], &rest].concat();
-    let srvsvc = uuid(0x4B32_4FC8, [0x70, 0x16, 0xD3, 0x01, 0x12, 0x78, 0x5A, 0x47, 0xBF, 0x6E, 0xE1, 0x88]);
-    let ndr = uuid(0x8A88_5D04, [0xEB, 0x1C, 0xC9, 0x11, 0x9F, 0xE8, 0x08, 0x00, 0x2B, 0x10, 0x48, 0x60]);
-    let mut pdu = vec![5, 0, 11, 3, 0x10, 0, 0, 0, 72, 0, 0, 0, 1, 0, 0, 0];
-    pdu.extend([0xB8, 0x10, 0xB8, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0]);
-    pdu.extend(srvsvc);
-    pdu.extend([3, 0, 0, 0]);
-    pdu.extend(ndr);
-    pdu.extend([2, 0, 0, 0]);
-    pdu
-}
-
-#[test]
-fn pipes_are_talked_through_and_peeked_into() {
-    let server = Server::plain();
-    let mut c = server.client();
-    c.tree_connect("IPC$").unwrap();
-    let access = AccessMask::FILE_READ | AccessMask::FILE_WRITE;
-    let pipe = open(&mut c, "srvsvc", access, CreateOptions::empty()).unwrap();
-    let peek = |c: &mut Client| {
-        let got = c.call(&fsctl(CtlCode::PIPE_PEEK, pipe, &[]));
-        let body = got.message[64..].to_vec();
-        // The output: state, bytes to read, messages, bytes of the first.
-        let at = u32::from_le_bytes(body[32..36].try_into().unwrap()) as usize - 64;
-        let word = |n: usize| u32::from_le_bytes(body[at + 4 * n..at + 4 * n + 4].try_into().unwrap());
-        (got.status(), [word(0), word(1), word(2), word(3)])
-    };
-    assert_eq!(peek(&mut c), (NtStatus::SUCCESS, [3, 0, 0, 0]));
-    let other = open(&mut c, "srvsvc", access, CreateOptions::empty()).unwrap();
-    let answer = c.ioctl(CtlCode::PIPE_TRANSCEIVE, other, &bind()).unwrap();
-    assert_eq!(answer[2], 12, "bind_ack");
-    // Written and not read yet.
-    c.write(pipe, 0, &bind()).unwrap();
-    let len = answer.len() as u32;
-    assert_eq!(peek(&mut c), (NtStatus::BUFFER_OVERFLOW, [3, len, 1, len]));
-    assert_eq!(c.read(pipe, 0, 4096).unwrap().len(), answer.len());
-    assert_eq!(peek(&mut c).1[1], 0);
-    let file_control = status(&mut c, CtlCode::SET_SPARSE, pipe, &[]);
-    assert!(file_control.is_error());
-}
-
 #[test]
 fn what_nobody_knows_is_no_request_of_this_device() {
     let server = Server::plain();

@@ -2,26 +2,28 @@
 
 use crate::cmd::{Ctx, Handled, Reply};
 use crate::rpc;
-use crate::session::{Open, OpenKind, PipeOpen, ShareKind};
+use crate::session::{Open, OpenKind, PipeOpen, ShareKind, Who};
 use crate::types::{FileAttributes, FileTime, NtStatus, OplockLevel};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Pipes that one session may hold open.
-const MAX_PIPES: usize = 64;
+/// Pipes that one session may hold open, and all of them together. Each may take some MiB of requests and answers.
+const MAX_PIPES: usize = 256;
+const MAX_IN_ALL: usize = 1 << 16;
 
 pub fn open(ctx: &mut Ctx<'_>, request: &CreateRequest<'_>, reply: &mut Reply) -> Handled {
     let session = Arc::clone(ctx.session()?);
     let tree = Arc::clone(ctx.tree()?);
-    if tree.share.opens.load(Ordering::Relaxed) >= MAX_PIPES * 1024 || session.open_count() >= 1 << 20 {
+    let counted = Arc::clone(&session.pipes);
+    if Arc::strong_count(&counted) > MAX_PIPES + 1 || tree.share.opens.load(Ordering::Relaxed) >= MAX_IN_ALL {
         return Err(NtStatus::INSUFFICIENT_RESOURCES.into());
     }
     let who = session.who().ok_or(NtStatus::USER_SESSION_DELETED)?;
-    let pipe = rpc::open(&request.name, Arc::new(context(ctx))).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    let pipe =
+        rpc::open(&request.name, Arc::new(context(ctx, &who))).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let id = ctx.gate.opens.new_id();
-    let kind = OpenKind::Pipe(PipeOpen { name: request.name.to_lowercase(), pipe: Mutex::new(pipe) });
+    let kind = OpenKind::Pipe(PipeOpen { name: request.name.to_lowercase(), pipe, counted });
     let sequence = ctx.header.channel_sequence();
     let open = Arc::new(Open::new(id, session.id, who.user.clone(), Arc::clone(&tree), kind, sequence));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);
@@ -44,7 +46,7 @@ pub fn open(ctx: &mut Ctx<'_>, request: &CreateRequest<'_>, reply: &mut Reply) -
     Ok(NtStatus::SUCCESS)
 }
 
-fn context(ctx: &Ctx<'_>) -> rpc::Context {
+fn context(ctx: &Ctx<'_>, who: &Who) -> rpc::Context {
     let live = ctx.gate.live();
     let mut shares: Vec<rpc::ShareEntry> = live
         .shares
@@ -69,10 +71,14 @@ fn context(ctx: &Ctx<'_>) -> rpc::Context {
     shares.sort_by_key(|s| s.name.to_lowercase());
     rpc::Context {
         server_name: live.settings.server.name.clone(),
+        netbios_name: live.auth.netbios_name(),
         server_comment: String::new(),
         domain: "WORKGROUP".into(),
         shares,
         administrator: false,
         users: ctx.gate.sessions.all().len() as u32,
+        user: if who.anonymous { String::new() } else { who.user.clone() },
+        authenticated: !who.guest && !who.anonymous,
+        accounts: Arc::clone(&ctx.gate.accounts),
     }
 }

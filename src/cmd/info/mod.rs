@@ -38,7 +38,7 @@ pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Hand
             let out = Out::new(reply, size, max)?;
             match &open.kind {
                 OpenKind::File(file) => file::query(ctx, &open, file, &request, out),
-                OpenKind::Pipe(_) => pipe::query(class, out),
+                OpenKind::Pipe(open) => pipe::query(&open.pipe, class, out),
             }
         }
         InfoType::FILESYSTEM => {
@@ -78,7 +78,7 @@ pub fn set(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handle
             let info = SetFileInfo::decode(class, request.buffer)?;
             match &open.kind {
                 OpenKind::File(file) => set_file(ctx, &open, file, info)?,
-                OpenKind::Pipe(_) => pipe::set(&info)?,
+                OpenKind::Pipe(open) => pipe::set(&open.pipe, &info)?,
             }
         }
         InfoType::FILESYSTEM => {

@@ -16,7 +16,6 @@ use crate::fsa::change::{Change, Facets, apply};
 use crate::session::{FileOpen, Open};
 use crate::types::{AccessMask, Dialect, FileId, NtStatus};
 use crate::wire::codec::{Reader, Writer};
-use crate::wire::header;
 use crate::wire::ioctl::{CtlCode, IoctlFlags, IoctlRequest, IoctlResponse};
 use std::sync::Arc;
 
@@ -91,16 +90,10 @@ fn has_channels(ctx: &Ctx<'_>) -> bool {
     ctx.conn.dialect().is_some_and(Dialect::is_smb3)
 }
 
-/// On IPC$ too this asks the kernel for what may take it a while.
-pub fn blocks(message: &[u8]) -> bool {
-    let code = message.get(header::LEN + 4..header::LEN + 8);
-    code == Some(&CtlCode::QUERY_NETWORK_INTERFACE_INFO.0.to_le_bytes())
-}
-
 fn with_file(ctx: &mut Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
     let open = ctx.open(request.file_id)?;
     match request.ctl_code {
-        CtlCode::PIPE_TRANSCEIVE => return pipe::transceive(&open, request),
+        CtlCode::PIPE_TRANSCEIVE => return pipe::transceive(ctx, &open, request),
         CtlCode::PIPE_PEEK => return pipe::peek(&open, request),
         _ => {}
     }

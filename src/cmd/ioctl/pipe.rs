@@ -1,7 +1,7 @@
 //! Named pipes: FSCTL_PIPE_TRANSCEIVE, FSCTL_PIPE_PEEK, FSCTL_PIPE_WAIT (MS-SMB2 3.3.5.15.3, .4, .10).
 
 use super::{Done, Output, encoded};
-use crate::cmd::Ctx;
+use crate::cmd::{self, Ctx};
 use crate::rpc;
 use crate::session::{Open, OpenKind, PipeOpen};
 use crate::types::NtStatus;
@@ -16,17 +16,17 @@ fn pipe(open: &Open) -> Result<&PipeOpen, NtStatus> {
     }
 }
 
-pub fn transceive(open: &Open, request: &IoctlRequest<'_>) -> Done {
+pub fn transceive(ctx: &Ctx<'_>, open: &Arc<Open>, request: &IoctlRequest<'_>) -> Done {
     let max = request.max_output_response as usize;
-    let (data, more) = pipe(open)?.pipe.lock().transceive(request.input, max)?;
-    Ok(Output { status: if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS }, data })
+    let (data, status) = cmd::pipe::transceive(ctx, open, pipe(open)?, request.input, max)?;
+    Ok(Output { status, data })
 }
 
 /// Tells how much there is to read, but not what.
 pub fn peek(open: &Open, request: &IoctlRequest<'_>) -> Done {
     const CONNECTED: u32 = 3;
     const CLOSING: u32 = 4;
-    let pipe = pipe(open)?.pipe.lock();
+    let pipe = &pipe(open)?.pipe;
     if (request.max_output_response as usize) < PipePeek::SIZE {
         return Err(NtStatus::INVALID_PARAMETER.into());
     }
@@ -47,8 +47,5 @@ pub fn wait(ctx: &Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
         return Err(NtStatus::INVALID_DEVICE_REQUEST.into());
     }
     let wait = PipeWait::decode(request.input)?;
-    match rpc::open(&wait.name, Arc::default()) {
-        Some(_) => Output::none(),
-        None => Err(NtStatus::OBJECT_NAME_NOT_FOUND.into()),
-    }
+    if rpc::exists(&wait.name) { Output::none() } else { Err(NtStatus::OBJECT_NAME_NOT_FOUND.into()) }
 }

@@ -3,23 +3,22 @@
 mod server;
 mod shares;
 
-use super::association::Service;
+use super::association::{Service, Stateless};
 use super::ndr::{NdrReader, NdrWriter};
 use super::pdu::{Fault, Syntax};
 use super::{Context, win32};
 
 /// MS-SRVS 1.9.
 pub static SERVICE: Service = Service {
-    name: "srvsvc",
     interface: Syntax::new(0x4B32_4FC8, 0x1670, 0x01D3, [0x12, 0x78, 0x5A, 0x47, 0xBF, 0x6E, 0xE1, 0x88], 3),
-    call,
+    blocks: false,
+    calls: || Box::new(Stateless(call)),
 };
 
 /// The highest opnum of MS-SRVS 3.1.4.
 const LAST_OPNUM: u16 = 57;
 
-fn call(context: &Context, opnum: u16, stub: &[u8]) -> Result<Vec<u8>, Fault> {
-    let r = &mut NdrReader::new(stub);
+fn call(context: &Context, opnum: u16, r: &mut NdrReader<'_>) -> Result<Vec<u8>, Fault> {
     match opnum {
         // NetrConnectionEnum, NetrFileEnum, NetrSessionEnum.
         8 => refuse_enum(r, 2, &[0, 1]),
@@ -31,7 +30,7 @@ fn call(context: &Context, opnum: u16, stub: &[u8]) -> Result<Vec<u8>, Fault> {
         21 => server::info(context, r),
         28 => server::time_of_day(r),
         33 => server::validate_name(r),
-        // NetrShareEnumSticky: shares that outlive a restart; all do.
+        // NetrShareEnumSticky: shares that outlive a restart.
         36 => shares::enumerate(context, r, true),
         // Opnums that are reserved (MS-SRVS 3.1.4).
         0..=7 | 29 | 42 | 47 => Err(Fault::OP_RNG_ERROR),

@@ -17,15 +17,15 @@ fn share_type(share: &ShareEntry) -> u32 {
 
 fn is_list_level(level: u32, sticky: bool) -> bool {
     match level {
-        502 | 503 => true,
-        0 | 1 | 2 | 501 => !sticky,
+        0 | 1 | 2 | 502 | 503 => true,
+        501 => !sticky,
         _ => false,
     }
 }
 
 /// The fixed part of SHARE_INFO_`level` (MS-SRVS 2.2.4.22 to 2.2.4.33). Only administrators see where a
 /// share lies and who may enter it.
-fn entry<'a>(w: &mut NdrWriter<'a>, level: u32, context: &Context, share: &'a ShareEntry) {
+fn entry(w: &mut NdrWriter, level: u32, context: &Context, share: &ShareEntry) {
     let admin = context.administrator;
     let descriptor: &[u8] = if admin { &share.security_descriptor } else { &[] };
     let max_uses = share.max_uses.unwrap_or(u32::MAX);
@@ -70,7 +70,7 @@ fn cost(share: &ShareEntry, level: u32) -> u32 {
     u32::try_from(fixed + more).unwrap_or(u32::MAX)
 }
 
-/// NetrShareEnum and NetrShareEnumSticky. The resume handle is the number of shares already told.
+/// NetrShareEnum and NetrShareEnumSticky, which tells of what an administrator has shared: not of IPC$. The resume handle is the number of shares already told.
 pub fn enumerate(context: &Context, r: &mut NdrReader<'_>, sticky: bool) -> Result<Vec<u8>, Fault> {
     r.unique_string()?;
     let level = r.u32()?;
@@ -98,7 +98,8 @@ pub fn enumerate(context: &Context, r: &mut NdrReader<'_>, sticky: bool) -> Resu
     let resume = r.unique_u32()?;
 
     let told = resume.unwrap_or(0) as usize;
-    let listed = || context.shares.iter().filter(|s| !s.hidden).skip(told);
+    let tells = |s: &&ShareEntry| !s.hidden && (!sticky || s.kind == ShareKind::Disk);
+    let listed = || context.shares.iter().filter(tells).skip(told);
     let total = listed().count();
     let mut room = budget;
     let mut fits = |share: &ShareEntry| {

@@ -38,6 +38,12 @@ impl Sid {
     pub const BUILTIN_USERS: Sid = Sid::new(5, &[32, 545]);
     pub const BUILTIN_GUESTS: Sid = Sid::new(5, &[32, 546]);
 
+    /// The domain of Unix users, and that of Unix groups.
+    pub const UNIX_USERS: Sid = Sid::new(22, &[1]);
+    pub const UNIX_GROUPS: Sid = Sid::new(22, &[2]);
+    pub const NT_AUTHORITY: Sid = Sid::new(5, &[]);
+    pub const BUILTIN: Sid = Sid::new(5, &[32]);
+
     /// `S-1-22-1-uid`: a Unix user, as Samba names it.
     pub const fn unix_user(uid: u32) -> Sid {
         Sid::new(22, &[1, uid])
@@ -56,6 +62,23 @@ impl Sid {
     /// The group id of [`Sid::unix_group`].
     pub fn as_unix_group(&self) -> Option<u32> {
         (*self == Sid::unix_group(self.sub[1])).then_some(self.sub[1])
+    }
+
+    /// An account of a domain. None: the domain has as many parts as a SID can have.
+    pub fn child(&self, rid: u32) -> Option<Sid> {
+        let mut out = *self;
+        *out.sub.get_mut(usize::from(self.count))? = rid;
+        out.count += 1;
+        Some(out)
+    }
+
+    /// The domain and the relative identifier. None: there is no sub-authority.
+    pub fn split(&self) -> Option<(Sid, u32)> {
+        let last = usize::from(self.count.checked_sub(1)?);
+        let mut domain = *self;
+        domain.count -= 1;
+        domain.sub[last] = 0;
+        Some((domain, self.sub[last]))
     }
 
     /// `S-1-5-21-...`: an account or group of some machine or domain.

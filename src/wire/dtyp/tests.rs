@@ -141,3 +141,13 @@ proptest! {
         prop_assert_eq!(sid.to_string().parse::<Sid>(), Ok(sid));
     }
 }
+
+#[test]
+fn a_sid_is_a_domain_and_a_relative_identifier() {
+    let user = Sid::unix_user(1000);
+    assert_eq!(user.split(), Some((Sid::UNIX_USERS, 1000)));
+    assert_eq!(Sid::UNIX_USERS.child(1000), Some(user));
+    assert_eq!(Sid::SYSTEM.split(), Some((Sid::NT_AUTHORITY, 18)));
+    assert_eq!(Sid::NT_AUTHORITY.split(), None);
+    assert_eq!(Sid::new(5, &[1; 15]).child(1), None);
+}
