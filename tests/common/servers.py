@@ -187,6 +187,7 @@ class Smbd(Server):
         for name, keys in self.shares.items():
             lines += f"""[{name}]
             path = {self.path(name)}
+            comment = {keys.get("comment", "")}
             read only = {"yes" if keys.get("read_only") else "no"}
             guest ok = no
             create mask = 0777
