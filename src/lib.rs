@@ -9,6 +9,7 @@
 //!   cmd        one file per SMB2 command
 //!   durable    handles that survive their connection: who gets one, who gets it back
 //!   session    sessions, trees, opens, shares and their workers
+//!   watch      changes that are not ours: kernel events, polling
 //!   conn       one connection: reader, writer, credits, requests under way
 //!   rpc        named pipes: srvsvc, wkssvc, lsarpc, samr
 //!   posix      the exported path
@@ -46,6 +47,8 @@ pub mod posix;
 pub mod rpc;
 
 pub mod conn;
+
+pub mod watch;
 
 pub mod session;
 

@@ -52,6 +52,8 @@ pub struct Gate {
     umask: u32,
     pub watchdog: Arc<tokio::sync::Notify>,
     pub runtime: tokio::runtime::Handle,
+    /// For what begins elsewhere than in a request.
+    me: Weak<Gate>,
 }
 
 /// What [`Gate::new`] needs.
@@ -64,12 +66,13 @@ pub struct Parts {
 }
 
 impl Gate {
-    pub fn new(parts: Parts) -> std::io::Result<Gate> {
+    pub fn new(parts: Parts) -> std::io::Result<Arc<Gate>> {
         let mut guid = [0; 16];
         getrandom::fill(&mut guid).map_err(|e| std::io::Error::other(e.to_string()))?;
         let distance = getrandom::u64().map_err(|e| std::io::Error::other(e.to_string()))?;
         let watchdog = Arc::new(tokio::sync::Notify::new());
-        let gate = Gate {
+        let settings = Arc::clone(&parts.settings);
+        let gate = Arc::new_cyclic(|me| Gate {
             guid: Guid(guid),
             started: Instant::now(),
             started_at: now(),
@@ -95,8 +98,9 @@ impl Gate {
             umask: parts.umask,
             watchdog,
             runtime: parts.runtime,
-        };
-        gate.reload(parts.settings);
+            me: Weak::clone(me),
+        });
+        gate.reload(settings);
         Ok(gate)
     }
 
@@ -116,7 +120,7 @@ impl Gate {
             let key = wanted.name.to_lowercase();
             let kept =
                 old.shares.get(&key).filter(|s| s.disk().is_some_and(|d| d.settings == *wanted)).cloned();
-            let share = kept.unwrap_or_else(|| {
+            let share: Arc<Share> = kept.unwrap_or_else(|| {
                 Arc::new(Share {
                     name: wanted.name.clone(),
                     opens: AtomicUsize::new(0),
@@ -130,6 +134,7 @@ impl Gate {
                     })),
                 })
             });
+            share.disk().inspect(|disk| disk.area.watch.configure(wanted.watch));
             shares.insert(key, share);
         }
         let auth = Arc::new(auth_policy(&settings, &self.users));
@@ -151,6 +156,7 @@ impl Gate {
             side: Arc::clone(&self.side),
             acls: share.acls,
             short_names: share.short_names,
+            watcher: None,
         };
         let mut areas = self.areas.lock();
         areas.retain(|area| area.strong_count() > 0);
@@ -159,7 +165,14 @@ impl Gate {
             return area;
         }
         let watchdog = Arc::clone(&self.watchdog);
-        let area = Arc::new(Area::new(share.path.clone(), policy, &share.name, watchdog));
+        let me = Weak::clone(&self.me);
+        let carry_out = move |done| {
+            if let Some(gate) = me.upgrade() {
+                super::effects::carry_out(&gate, done);
+            }
+        };
+        let area =
+            Arc::new(Area::new(share.path.clone(), policy, &share.name, watchdog, Box::new(carry_out)));
         areas.push(Arc::downgrade(&area));
         area
     }

@@ -60,6 +60,8 @@ pub enum Kind {
         name: String,
         what: StreamChange,
     },
+    /// A local process opened it, for reading or writing. Who caches what he has written has to give it back.
+    Opened,
     /// Something may have happened at this path and beneath it; events were lost.
     Lost,
 }
@@ -177,7 +179,16 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
                 return effects;
             }
         }
-        Kind::Lost => tree.report_lost(path, &mut touched),
+        Kind::Opened => {}
+        Kind::Lost => {
+            let mut effects = Effects::new();
+            for no in tree.links_from(&change.path) {
+                effects.extend(tree.break_shared(Some(tree.links[no].node), &change.path, None));
+            }
+            tree.report_lost(path, &mut touched);
+            effects.extend(tree.flush(touched));
+            return effects;
+        }
     }
     tree.flush(touched)
 }

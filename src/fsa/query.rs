@@ -28,6 +28,17 @@ impl Tree {
         self.opens.get(&open).map(|e| self.links[e.link].path.clone())
     }
 
+    /// What a node is called through which something is open; of several names, one.
+    pub fn path_of_node(&self, node: NodeKey) -> Option<RelPath> {
+        let links = &self.nodes.get(&node)?.links;
+        links.iter().map(|&no| &self.links[no]).find(|link| !link.gone).map(|link| link.path.clone())
+    }
+
+    /// It has a watch (CHANGE_NOTIFY).
+    pub fn watches(&self, open: OpenId) -> bool {
+        self.opens.get(&open).is_some_and(|e| e.watch.is_some())
+    }
+
     pub fn node_of(&self, open: OpenId) -> Option<NodeKey> {
         self.opens.get(&open).map(|e| e.node)
     }

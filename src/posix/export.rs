@@ -13,7 +13,9 @@ use rustix::io::Errno;
 use super::bulk::Bulk;
 use super::index::Indexes;
 use super::unstored::Unstored;
-use super::{CaseRule, Facts, MemorySide, Result, SideStore, facts, of_errno, short, stat, status, stream};
+use super::{
+    CaseRule, Facts, MemorySide, Result, SideStore, Watcher, facts, of_errno, short, stat, status, stream,
+};
 use crate::config::Acls;
 use crate::sys;
 use crate::types::{NodeKey, NtStatus};
@@ -45,6 +47,8 @@ pub struct Policy {
     pub acls: Acls,
     /// Names have another of 8.3 form, and are found by it.
     pub short_names: bool,
+    /// Who hears of changes that are not our own.
+    pub watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Default for Policy {
@@ -57,6 +61,7 @@ impl Default for Policy {
             side: Arc::new(MemorySide::default()),
             acls: Acls::default(),
             short_names: true,
+            watcher: None,
         }
     }
 }
@@ -151,6 +156,23 @@ impl Export {
         &self.streams
     }
 
+    /// Opens whatever a handle means on the root's file system (`O_PATH`). Takes CAP_DAC_READ_SEARCH.
+    pub fn open_handle(&self, handle: &sys::handle::FileHandle) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mount = rustix::fs::openat(self.root().fd(), c".", flags, Mode::empty())?;
+        sys::handle::open(mount, handle, OFlags::PATH)
+    }
+
+    /// Somebody else has changed names in this directory. Never blocks.
+    pub fn names_changed(&self, directory: NodeKey) {
+        self.root.read().indexes.outdate(Some(directory));
+    }
+
+    /// Somebody else may have changed names anywhere. Never blocks.
+    pub fn names_lost(&self) {
+        self.root.read().indexes.outdate(None);
+    }
+
     /// The key of the root directory.
     pub fn root_key(&self) -> NodeKey {
         self.root.read().key
@@ -236,7 +258,7 @@ impl Root {
         let facts = facts::find(fd.as_fd(), &stx, &place)?;
         let clockwork = facts::clockwork(&facts);
         let shorts = policy.short_names && facts.case == CaseRule::Sensitive;
-        let indexes = Indexes::new(clockwork, shorts);
+        let indexes = Indexes::new(clockwork, shorts, policy.watcher.clone());
         Ok(Root {
             key: stat::key(&stx),
             mount: stx.stx_mnt_id,

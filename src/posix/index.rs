@@ -12,12 +12,16 @@
 //!
 //! An unproven index is trusted for a grace time only, and never so short that reading directories takes more
 //! than a twentieth of the time.
+//!
+//! A directory that takes long to read is watched the second time it is read, where there is a [`Watcher`]: then its
+//! index needs no proof, and is read again when somebody else has changed names.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -26,7 +30,7 @@ use rustix::io::{Errno, Result};
 use smallvec::SmallVec;
 
 use super::tunnel::Tunnel;
-use super::{names, short};
+use super::{Watcher, names, short};
 use crate::sys;
 use crate::types::NodeKey;
 
@@ -93,6 +97,10 @@ struct Slot {
     index: Mutex<Option<Index>>,
     size: AtomicUsize,
     used: AtomicU64,
+    /// Somebody else has changed it.
+    outdated: AtomicBool,
+    /// It is watched while this lives.
+    watch: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 /// All name indexes of one export.
@@ -104,10 +112,11 @@ pub(super) struct Indexes {
     pub(super) clockwork: Clockwork,
     /// Some: names are found by their short ones too.
     pub(super) tunnel: Option<Tunnel>,
+    watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Indexes {
-    pub(super) fn new(clockwork: Clockwork, shorts: bool) -> Indexes {
+    pub(super) fn new(clockwork: Clockwork, shorts: bool, watcher: Option<Arc<dyn Watcher>>) -> Indexes {
         Indexes {
             slots: Mutex::default(),
             clock: AtomicU64::new(0),
@@ -115,6 +124,7 @@ impl Indexes {
             scans: AtomicU64::new(0),
             clockwork,
             tunnel: shorts.then(Tunnel::default),
+            watcher,
         }
     }
 
@@ -134,7 +144,9 @@ impl Indexes {
     ) -> Result<Option<Vec<u8>>> {
         let slot = self.slot(key);
         let mut index = slot.index.lock();
+        let outdated = slot.outdated.swap(false, Ordering::AcqRel);
         if !anew
+            && !outdated
             && let Some(index) = &mut *index
             // Our own changes may have moved it on since.
             && (index.version == Version::of(seen) || index.version == Version::of(&sys::file::stat_fd(dir)?))
@@ -146,7 +158,9 @@ impl Indexes {
                 return Ok(hit);
             }
         }
+        let watched = self.watch(&slot, dir, key, index.as_ref());
         let mut fresh = match self.build(dir) {
+            Ok(fresh) if watched => Index { grace: None, ..fresh },
             Ok(fresh) => fresh,
             // May be passed through, not listed: exact names only.
             Err(Errno::ACCESS) => return Ok(None),
@@ -160,9 +174,67 @@ impl Indexes {
         Ok(hit)
     }
 
+    /// Puts a watch on a directory that is worth one. True: it has one.
+    fn watch(&self, slot: &Slot, dir: BorrowedFd<'_>, key: NodeKey, last: Option<&Index>) -> bool {
+        let mut watch = slot.watch.lock();
+        let worth = || self.clockwork != Clockwork::Foreign && last.is_some_and(|last| last.cost >= WORTH);
+        if watch.is_none()
+            && let Some(watcher) = self.watcher.as_ref().filter(|_| worth())
+        {
+            *watch = watcher.watch(dir, key);
+        }
+        watch.is_some()
+    }
+
+    /// Somebody else has changed names there; `None`: anywhere.
+    pub(super) fn outdate(&self, key: Option<NodeKey>) {
+        let slots = self.slots.lock();
+        let outdate = |slot: &Arc<Slot>| slot.outdated.store(true, Ordering::Release);
+        match key {
+            Some(key) => slots.get(&key).into_iter().for_each(outdate),
+            None => slots.values().for_each(outdate),
+        }
+    }
+
     /// Runs one of our own changes to directories and keeps their indexes true. `changed` names the directories
     /// (one, or two for a rename) and what `work` will have done there.
     pub(super) fn change<T>(
+        &self,
+        changed: &[(BorrowedFd<'_>, NodeKey, &[Edit<'_>])],
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let expected = self.expect(changed);
+        let done = self.change_indexed(changed, work);
+        if done.is_err() {
+            self.unexpect(expected);
+        }
+        done
+    }
+
+    /// Says what is about to be done to those who want to know.
+    fn expect<'a>(&self, changed: &[(BorrowedFd<'_>, NodeKey, &'a [Edit<'a>])]) -> Expected<'a> {
+        let mut expected = Expected::new();
+        let Some(watcher) = &self.watcher else { return expected };
+        for (_, dir, edits) in changed {
+            for edit in *edits {
+                let (name, added) = match edit {
+                    Edit::Added(name) => (*name, true),
+                    Edit::Removed(name) => (*name, false),
+                };
+                let number = watcher.expect(*dir, name, added);
+                expected.extend(number.map(|number| (*dir, name, added, number)));
+            }
+        }
+        expected
+    }
+
+    fn unexpect(&self, expected: Expected<'_>) {
+        for (dir, name, added, number) in expected {
+            self.watcher.iter().for_each(|watcher| watcher.failed(dir, name, added, number));
+        }
+    }
+
+    fn change_indexed<T>(
         &self,
         changed: &[(BorrowedFd<'_>, NodeKey, &[Edit<'_>])],
         work: impl FnOnce() -> Result<T>,
@@ -212,7 +284,9 @@ impl Indexes {
                 Clockwork::Foreign => FOREIGN_GRACE,
                 _ => MAINTAINED_GRACE,
             };
-            index.grace = Some(index.grace.unwrap_or(grace).max(grace));
+            if slot.watch.lock().is_none() {
+                index.grace = Some(index.grace.unwrap_or(grace).max(grace));
+            }
             slot.size.store(index.count, Ordering::Relaxed);
         }
         Ok(out)
@@ -387,6 +461,11 @@ fn edit_names(all: &mut HashMap<u64, Names>, hash: u64, edit: Edit<'_>) -> isize
     }
 }
 
+/// Our own changes that somebody is told of before they are made.
+type Expected<'a> = SmallVec<[(NodeKey, &'a [u8], bool, u64); 2]>;
+
+/// A directory that takes so long to read is worth a watch.
+const WORTH: Duration = Duration::from_micros(500);
 /// How long an index is trusted that our own changes have carried on.
 const MAINTAINED_GRACE: Duration = Duration::from_secs(1);
 /// How long one is trusted where change times say little.

@@ -38,6 +38,7 @@ mod tests;
 mod times;
 mod tunnel;
 mod unstored;
+mod watcher;
 
 pub use descriptor::Heritage;
 pub use ea::Ea;
@@ -53,10 +54,11 @@ pub use reparse::{Node, SpecialKind};
 pub use rights::Rights;
 pub use scan::{DirScan, Entry};
 pub use side::{MemorySide, SideStore};
-pub use stat::Stat;
+pub use stat::{Stat, key_of};
 pub use status::of_errno;
 pub use stream::{StreamInfo, stream_allocation};
 pub use times::Times;
+pub use watcher::Watcher;
 
 /// What every function here answers: the errno has been through the one table (`status`).
 pub type Result<T> = std::result::Result<T, crate::types::NtStatus>;

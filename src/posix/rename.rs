@@ -60,15 +60,14 @@ impl Export {
                 let edits_from = [Edit::Removed(old)];
                 let edits_to = [Edit::Added(there)];
                 let changed = [(source.0, source.1, &edits_from[..]), (target.0, target.1, &edits_to[..])];
-                root.indexes
-                    .change(&changed, || {
-                        if stat::key(&stx) == object.key {
-                            // Two names of one file: rename(2) would leave both.
-                            return rustix::fs::unlinkat(source.0, old, AtFlags::empty());
-                        }
-                        rustix::fs::renameat(source.0, old, target.0, there)
-                    })
-                    .map_err(of_rename_errno)?;
+                let done = if stat::key(&stx) == object.key {
+                    // Two names of one file: rename(2) would leave both.
+                    root.indexes
+                        .change(&changed[..1], || rustix::fs::unlinkat(source.0, old, AtFlags::empty()))
+                } else {
+                    root.indexes.change(&changed, || rustix::fs::renameat(source.0, old, target.0, there))
+                };
+                done.map_err(of_rename_errno)?;
                 self.gone(&stx, target.0);
                 if there != new {
                     self.move_name(&root, target, there, target, new)?;
@@ -180,7 +179,12 @@ impl Export {
 
     /// Where the object is now, beneath the root, as the kernel knows; `None` when it has no name there any more.
     pub fn path_now(&self, object: &Object) -> Option<RelPath> {
-        let place = sys::file::path_of(&object.fd).ok()?;
+        self.path_beneath(object.fd.as_fd())
+    }
+
+    /// The same of any descriptor.
+    pub fn path_beneath(&self, fd: BorrowedFd<'_>) -> Option<RelPath> {
+        let place = sys::file::path_of(fd).ok()?;
         let root = sys::file::path_of(self.root().fd()).ok()?;
         let rest = place.strip_prefix(&*root)?;
         match rest.first() {

@@ -54,6 +54,11 @@ pub(super) fn key(stx: &Statx) -> NodeKey {
     NodeKey { dev: rustix::fs::makedev(stx.stx_dev_major, stx.stx_dev_minor), ino: stx.stx_ino }
 }
 
+/// Which object a descriptor is of.
+pub fn key_of(fd: impl std::os::fd::AsFd) -> rustix::io::Result<NodeKey> {
+    Ok(key(&crate::sys::file::stat_fd(fd)?))
+}
+
 pub(super) fn kind(stx: &Statx) -> Kind {
     Kind::of(FileType::from_raw_mode(u32::from(stx.stx_mode)))
 }

@@ -54,13 +54,13 @@ pub struct Server {
 impl Server {
     /// Must be called within the tokio runtime that will serve.
     pub fn new(setup: Setup) -> std::io::Result<Arc<Server>> {
-        let gate = Arc::new(Gate::new(Parts {
+        let gate = Gate::new(Parts {
             settings: setup.settings,
             users: setup.users,
             side: setup.side,
             umask: setup.umask,
             runtime: tokio::runtime::Handle::current(),
-        })?);
+        })?;
         tokio::spawn(relieve(Arc::clone(&gate)));
         tokio::spawn(hurry(Arc::clone(&gate)));
         tokio::spawn(tidy());

@@ -6,6 +6,7 @@ use crate::config::Share as ShareSettings;
 use crate::fsa;
 use crate::posix;
 use crate::types::NtStatus;
+use crate::watch::{ExportSlot, Ground, Watch};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -24,29 +25,45 @@ fn on_wire(name: &[u8]) -> String {
 /// One exported path. Shares that export the same directory share it.
 pub struct Area {
     /// The path, opened when it is first needed and again after it has failed.
-    export: Mutex<Option<Arc<posix::Export>>>,
+    export: ExportSlot,
     policy: posix::Policy,
     path: std::path::PathBuf,
     /// MS-FSA: everything open on it. Never held across a system call.
-    pub rules: Mutex<fsa::Tree>,
+    pub rules: Arc<Mutex<fsa::Tree>>,
+    /// Changes that others make.
+    pub watch: Watch,
     pub workers: Workers,
     epoch: Instant,
 }
 
 impl Area {
+    /// `carry_out`: does what the rules want done after a change from outside.
     pub fn new(
         path: std::path::PathBuf,
-        policy: posix::Policy,
+        mut policy: posix::Policy,
         name: &str,
         watchdog: Arc<tokio::sync::Notify>,
+        carry_out: Box<dyn Fn(fsa::Effects) + Send + Sync>,
     ) -> Area {
+        let epoch = Instant::now();
+        let export = ExportSlot::default();
+        let rules = Arc::new(Mutex::new(fsa::Tree::with_names(on_wire)));
+        let watch = Watch::new(Ground {
+            name: format!("share {name}"),
+            rules: Arc::clone(&rules),
+            epoch,
+            export: Arc::clone(&export),
+            carry_out,
+        });
+        policy.watcher = Some(watch.watcher());
         Area {
-            export: Mutex::new(None),
+            export,
             policy,
             path,
-            rules: Mutex::new(fsa::Tree::with_names(on_wire)),
+            rules,
+            watch,
             workers: Workers::new(format!("share {name}"), MAX_THREADS, MAX_QUEUED, watchdog),
-            epoch: Instant::now(),
+            epoch,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::fs::OFlags;
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 
 use super::check;
 
@@ -24,6 +24,21 @@ struct Raw {
 
 /// The handle of a descriptor. `OPNOTSUPP` on file systems without.
 pub fn of<Fd: AsFd>(fd: Fd) -> Result<FileHandle> {
+    get(fd, 0)
+}
+
+/// The handle of a descriptor as fanotify names it: on some file systems one that tells inodes apart and cannot be
+/// opened.
+pub fn name_of<Fd: AsFd>(fd: Fd) -> Result<FileHandle> {
+    /// `AT_HANDLE_FID`, Linux 6.6.
+    const FID: i32 = 0x200;
+    match get(&fd, 0) {
+        Err(Errno::OPNOTSUPP) => get(fd, FID),
+        other => other,
+    }
+}
+
+fn get<Fd: AsFd>(fd: Fd, flags: i32) -> Result<FileHandle> {
     let size = libc::MAX_HANDLE_SZ as usize;
     let mut raw =
         Raw { handle_bytes: size as u32, handle_type: 0, handle: [0; libc::MAX_HANDLE_SZ as usize] };
@@ -36,7 +51,7 @@ pub fn of<Fd: AsFd>(fd: Fd) -> Result<FileHandle> {
             c"".as_ptr(),
             &raw mut raw,
             &raw mut mount,
-            libc::AT_EMPTY_PATH,
+            libc::AT_EMPTY_PATH | flags,
         )
     };
     check(ret)?;
@@ -52,7 +67,7 @@ pub fn open<Fd: AsFd>(mount: Fd, handle: &FileHandle, flags: OFlags) -> Result<O
         handle: [0; libc::MAX_HANDLE_SZ as usize],
     };
     let Some(room) = raw.handle.get_mut(..handle.bytes.len()) else {
-        return Err(rustix::io::Errno::INVAL);
+        return Err(Errno::INVAL);
     };
     room.copy_from_slice(&handle.bytes);
     let flags = (flags | OFlags::CLOEXEC).bits();
@@ -78,7 +93,7 @@ mod tests {
                 let (a, b) = (rustix::fs::fstat(file.as_file()).unwrap(), rustix::fs::fstat(again).unwrap());
                 assert_eq!(a.st_ino, b.st_ino);
             }
-            Err(errno) => assert_eq!(errno, rustix::io::Errno::PERM),
+            Err(errno) => assert_eq!(errno, Errno::PERM),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod creds;
 pub mod dir;
 pub mod extents;
+pub mod fanotify;
 pub mod file;
 pub mod handle;
 pub mod lock;

@@ -312,6 +312,8 @@ impl World {
                 };
                 self.report(&path, &format!(":{name}"), filter, action);
             }
+            // Nothing that a listing shows.
+            Kind::Opened => {}
             Kind::Lost => {
                 for o in self.opens.iter_mut().filter(|o| !o.gone) {
                     let above = at_or_beneath(&path, &o.path);
@@ -394,7 +396,7 @@ fn at_or_beneath(path: &str, dir: &str) -> bool {
 fn random_change(rng: &mut Rng) -> Change {
     let path = rng.pick(&PATHS);
     let directory = !path.ends_with('x') && !path.ends_with("file");
-    let kind = match rng.below(16) {
+    let kind = match rng.below(17) {
         0..=3 => Kind::Created,
         4 => Kind::Removed,
         5 | 6 => {
@@ -415,6 +417,7 @@ fn random_change(rng: &mut Rng) -> Change {
                 StreamChange::Resized,
             ]),
         },
+        15 => Kind::Opened,
         _ => Kind::Lost,
     };
     Change::new(kind, RelPath::new(path), directory)

@@ -88,7 +88,7 @@ fn outside_changes_among_our_own() {
 fn ticks_are_not_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let fd = rustix::fs::open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let indexes = Indexes::new(Clockwork::Ticks, false);
+    let indexes = Indexes::new(Clockwork::Ticks, false, None);
     std::fs::write(dir.path().join("a"), "").unwrap();
     assert!(find(&indexes, &fd, "A", false).unwrap().is_some());
     // Nothing changed, but the index is too young to know.
@@ -104,7 +104,7 @@ fn ticks_are_not_trusted() {
 fn remote_file_systems_are_read_again_after_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let fd = rustix::fs::open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let indexes = Indexes::new(Clockwork::Foreign, false);
+    let indexes = Indexes::new(Clockwork::Foreign, false, None);
     assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
     assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
     assert_eq!(indexes.scans(), 1);
@@ -117,7 +117,7 @@ fn remote_file_systems_are_read_again_after_a_while() {
 fn a_failed_change_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let fd = rustix::fs::open(dir.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
-    let indexes = Indexes::new(Clockwork::Fine, false);
+    let indexes = Indexes::new(Clockwork::Fine, false, None);
     assert!(find(&indexes, &fd, "A", false).unwrap().is_none());
     let failed: rustix::io::Result<()> =
         indexes.change(&[(fd.as_fd(), key(&fd), &[Edit::Added(b"a")])], || Err(rustix::io::Errno::NOSPC));

@@ -1,0 +1,202 @@
+//! The thread that touches the exported path on the watch's behalf: it enters new directories of watched subtrees, looks
+//! where things went, and takes marks away that nobody needs. It may hang with the path; nobody waits for it.
+
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::source::{ATTRIBUTES, Name};
+use super::{Shared, disk_path};
+use crate::fsa::RelPath;
+use crate::fsa::change::Change;
+use crate::posix::{self, Export, Kind};
+use crate::sys;
+use crate::sys::handle::FileHandle;
+use crate::types::{NodeKey, NtStatus};
+
+/// What takes a look at the disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// A directory came into a watched subtree.
+    Enter { at: (NodeKey, Name), moved: bool },
+    /// An open file or directory may have lost its name.
+    Verify(NodeKey),
+    /// A directory's attributes changed, and this is all that is known of it.
+    Stranger(FileHandle),
+    /// Whether there is such a name is not sure; this is what was told.
+    Check { at: (NodeKey, Name), present: bool },
+    /// Events were lost: subtrees are walked again.
+    Rescan,
+}
+
+/// A mark that nobody has needed for so long goes.
+const IDLE: Duration = Duration::from_secs(10);
+
+pub(super) fn start(shared: &Arc<Shared>) -> Result<Sender<Task>, Errno> {
+    let (sender, tasks) = channel();
+    let weak = Arc::downgrade(shared);
+    let name: String = format!("keep {}", shared.ground.name).chars().take(15).collect();
+    std::thread::Builder::new()
+        .name(name)
+        .stack_size(512 << 10)
+        .spawn(move || run(&weak, &tasks))
+        .map_err(|_| Errno::AGAIN)?;
+    Ok(sender)
+}
+
+fn run(shared: &Weak<Shared>, tasks: &Receiver<Task>) {
+    if let Err(e) = sys::creds::assume_process() {
+        log::error!("the keeper of a watch has no identity: {e}");
+        return;
+    }
+    let mut swept = Instant::now();
+    loop {
+        let task = match tasks.recv_timeout(IDLE) {
+            Ok(task) => Some(task),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let Some(shared) = shared.upgrade() else { return };
+        let work = || {
+            if let Some(task) = task {
+                shared.perform(task);
+            }
+            if swept.elapsed() >= IDLE {
+                shared.sweep(Instant::now().checked_sub(IDLE));
+                swept = Instant::now();
+            }
+        };
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            log::error!("{}: a change made outside SMB could not be looked into", shared.ground.name);
+        }
+    }
+}
+
+impl Shared {
+    fn perform(self: &Arc<Shared>, task: Task) {
+        let Some(export) = self.export() else { return };
+        match task {
+            Task::Enter { at, moved } => self.enter(&export, at, moved),
+            Task::Verify(node) => self.verify(&export, node),
+            Task::Stranger(handle) => self.stranger(&export, &handle),
+            Task::Check { at, present } => self.check(&export, &at, present),
+            Task::Rescan => self.rescan(&export),
+        }
+    }
+
+    /// What a watched directory is called.
+    pub(super) fn path_of(&self, key: NodeKey) -> Option<RelPath> {
+        let rules = self.ground.rules.lock();
+        let inner = self.inner.lock();
+        inner.table.path_of(key, &|key| rules.path_of_node(key))
+    }
+
+    fn verify(&self, export: &Export, node: NodeKey) {
+        let Some(path) = self.path_in_rules(node) else { return };
+        let directory = self.inner.lock().table.get(node).is_some_and(|entry| entry.directory);
+        match export.open_rel(&disk_path(&path)) {
+            Ok(found) if found.stat.key == node => return,
+            // Reached through a symlink: that is what has the name.
+            Ok(found) if found.stat.kind == Kind::Symlink => return,
+            Ok(_) | Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {}
+            Err(_) => return,
+        }
+        let now = self.handle_of(node).and_then(|handle| by_handle(export, &handle, node));
+        // Meanwhile somebody may have told.
+        if self.path_in_rules(node).as_ref() != Some(&path) {
+            return;
+        }
+        let change = match now {
+            Some(to) if to != path => Change::renamed(path, to, directory, None),
+            Some(_) => return,
+            None => Change::removed(path, directory),
+        };
+        self.tell(&[change.of(node)]);
+    }
+
+    fn handle_of(&self, node: NodeKey) -> Option<FileHandle> {
+        let source = self.inner.lock().source.clone();
+        source?.handle(node)
+    }
+
+    fn stranger(&self, export: &Export, handle: &FileHandle) {
+        match open_handle(export, handle) {
+            Some((object, path)) => self.tell(&[Change::modified(path, true, ATTRIBUTES).of(object)]),
+            // Nobody can tell which one it was.
+            None => {
+                let lost = self.content_directories();
+                self.tell(&lost);
+            }
+        }
+    }
+
+    /// All directories of which somebody wants to know the content.
+    fn content_directories(&self) -> Vec<Change> {
+        let keys: Vec<NodeKey> = {
+            let inner = self.inner.lock();
+            let content =
+                |e: &super::table::Entry| e.directory && e.wanted().contains(super::Interest::CONTENT);
+            inner.table.entries().filter(|(_, e)| content(e)).map(|(key, _)| key).collect()
+        };
+        let paths = keys.into_iter().filter_map(|key| self.path_of(key));
+        paths.map(|path| Change::new(crate::fsa::change::Kind::Lost, path, true)).collect()
+    }
+
+    fn check(&self, export: &Export, at: &(NodeKey, Name), present: bool) {
+        let Some(path) = self.path_of(at.0).map(|dir| dir.child(&at.1)) else { return };
+        let change = match (export.open_rel(&disk_path(&path)), present) {
+            (Ok(found), false) => Change::created(path, found.stat.kind == Kind::Directory),
+            (Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND), true) => {
+                Change::removed(path, false)
+            }
+            _ => return,
+        };
+        self.tell(&[change]);
+    }
+
+    /// Takes marks away that nobody has needed since then.
+    pub(super) fn sweep(self: &Arc<Shared>, then: Option<Instant>) {
+        let Some(then) = then else { return };
+        let (idle, source) = {
+            let inner = self.inner.lock();
+            (inner.table.idle_since(then), inner.source.clone())
+        };
+        let (Some(export), Some(source)) = (self.export(), source) else { return };
+        for key in idle {
+            let path = self.path_of(key);
+            let found = path.and_then(|path| export.open_rel(&disk_path(&path)).ok());
+            let object = found.filter(|found| found.stat.key == key).map(|found| found.object);
+            let by_handle = match object {
+                None => source.handle(key).and_then(|handle| export.open_handle(&handle).ok()),
+                Some(_) => None,
+            };
+            let _marking = self.marking.lock();
+            let mut inner = self.inner.lock();
+            // Somebody may want it again.
+            if inner.table.get(key).is_none_or(|entry| entry.idle.is_none_or(|since| since > then)) {
+                continue;
+            }
+            let directory = inner.table.forget(key, Instant::now()).is_some_and(|entry| entry.directory);
+            drop(inner);
+            let fd = object.as_ref().map(|object| object.as_fd());
+            source.remove(fd.or(by_handle.as_ref().map(AsFd::as_fd)), key, directory);
+        }
+    }
+}
+
+fn open_handle(export: &Export, handle: &FileHandle) -> Option<(NodeKey, RelPath)> {
+    let fd = export.open_handle(handle).ok()?;
+    let path = export.path_beneath(fd.as_fd())?;
+    Some((posix::key_of(&fd).ok()?, RelPath::new(path.as_bytes())))
+}
+
+/// Where the node stands now, if it does.
+fn by_handle(export: &Export, handle: &FileHandle, node: NodeKey) -> Option<RelPath> {
+    let (key, path) = open_handle(export, handle)?;
+    // What is deleted has a path still, with a word behind it.
+    let found = export.open_rel(&disk_path(&path)).ok()?;
+    (key == node && found.stat.key == node).then_some(path)
+}

@@ -1,0 +1,395 @@
+//! Changes that are not ours: made by local processes, by other protocols, at the far side of a mount.
+//!
+//! ```text
+//!   kernel -> source (fanotify, inotify) -> translate -> fsa::change::apply -> effects, for the layer above
+//!                                              '-> name indexes            '-> keeper: what takes a look at the disk
+//! ```
+//!
+//! One [`Watch`] for each exported path. What depends on hearing of changes (a lease, an oplock, a notification, a name
+//! index) asks [`Watch::ensure`] first and keeps the [`Token`]; without one there is no promise.
+//!
+//! Two threads of its own, once something is watched: the **reader** never touches the exported path, so events come
+//! in whatever hangs there; the **keeper** does (new subdirectories, marks to take away), and may hang.
+//!
+//! Locks: `marking`, then the rules, then the table. Only `marking` is held across system calls on the path, and the
+//! reader never takes it.
+
+mod fanotify;
+mod keeper;
+mod ledger;
+mod reader;
+mod source;
+mod subtree;
+mod table;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::any::Any;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use crate::fsa::change::{self, Change};
+use crate::fsa::{Effects, Moment, RelPath, Tree};
+use crate::posix::{self, Export, Kind, Object};
+use crate::sys;
+use crate::types::NodeKey;
+use ledger::Ledger;
+use source::Source;
+use table::{Hold, Table};
+
+bitflags::bitflags! {
+    /// What somebody wants to hear of.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Interest: u8 {
+        /// Of a directory: names that come, go and change. And that the object itself moves or is deleted.
+        const NAMES = 0x1;
+        /// Content and attributes: of the file, or of what stands in the directory.
+        const CONTENT = 0x2;
+        /// Of a file: that somebody opens it.
+        const OPENS = 0x4;
+    }
+}
+
+/// Why there is no watch.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoWatch {
+    #[error("switched off (watch = \"off\")")]
+    Off,
+    /// A limit of the kernel's, and the sysctl that raises it.
+    #[error("no watches are left: raise {0}")]
+    Exhausted(&'static str),
+    #[error("the kernel cannot watch this file system: {0}")]
+    Unsupported(Errno),
+    #[error("cannot be watched: {0}")]
+    Failed(Errno),
+}
+
+/// The exported path, once it is open.
+pub type ExportSlot = Arc<Mutex<Option<Arc<Export>>>>;
+
+/// What a watch stands on, and whom it tells.
+pub struct Ground {
+    /// For threads and the log.
+    pub name: String,
+    pub rules: Arc<Mutex<Tree>>,
+    pub epoch: Instant,
+    pub export: ExportSlot,
+    /// Carries effects out. Called without any lock.
+    pub carry_out: Box<dyn Fn(Effects) + Send + Sync>,
+}
+
+/// How much can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// `fanotify`, `inotify`; none: nothing was watched yet, or nothing can be.
+    pub source: Option<&'static str>,
+    /// Files and directories that are watched.
+    pub watched: usize,
+    /// Why the last attempt failed, if it did.
+    pub trouble: Option<NoWatch>,
+}
+
+/// Changes from outside, of one exported path. Its threads end with it.
+pub struct Watch(Arc<Shared>);
+
+struct Shared {
+    ground: Ground,
+    inner: Mutex<Inner>,
+    /// Held while marks are added or taken away.
+    marking: Mutex<()>,
+    ledger: Ledger,
+    /// Our own changes of names are to be noted.
+    noting: AtomicBool,
+}
+
+struct Inner {
+    table: Table,
+    on: bool,
+    source: Option<Arc<dyn Source>>,
+    /// Ends the reader when it is dropped.
+    stop: Option<OwnedFd>,
+    keeper: Option<mpsc::Sender<keeper::Task>>,
+    trouble: Option<NoWatch>,
+    /// Directories whose `read` is to be cleared once all events are in.
+    cleared: Vec<NodeKey>,
+    /// Directories of subtrees that could not be watched.
+    uncovered: bool,
+}
+
+/// Somebody depends on hearing of changes. Dropped: no more.
+pub struct Token {
+    shared: Weak<Shared>,
+    held: smallvec::SmallVec<[(NodeKey, Hold); 2]>,
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let now = Instant::now();
+        let mut inner = shared.inner.lock();
+        for (key, hold) in &self.held {
+            inner.table.release(*key, *hold, now);
+        }
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Token").field(&self.held).finish()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner.lock();
+        inner.keeper = None;
+        inner.stop = None;
+    }
+}
+
+impl Watch {
+    pub fn new(ground: Ground) -> Watch {
+        Watch(Arc::new(Shared {
+            ground,
+            inner: Mutex::new(Inner {
+                table: Table::default(),
+                on: true,
+                source: None,
+                stop: None,
+                keeper: None,
+                trouble: None,
+                cleared: Vec::new(),
+                uncovered: false,
+            }),
+            marking: Mutex::new(()),
+            ledger: Ledger::default(),
+            noting: AtomicBool::new(false),
+        }))
+    }
+
+    /// As the share says. What is watched already stays so.
+    pub fn configure(&self, how: crate::config::Watch) {
+        self.0.inner.lock().on = how != crate::config::Watch::Off;
+    }
+
+    /// Changes of `object`, which stands at `path`, are told from the moment this returns until the token is dropped.
+    /// The caller keeps the object open as long. Makes system calls on it: for workers.
+    pub fn ensure(&self, object: &Object, path: &RelPath, interest: Interest) -> Result<Token, NoWatch> {
+        self.0.ensure(object, path, interest, false)
+    }
+
+    /// The same of a directory and everything beneath it. Directories that appear there are added. Beyond
+    /// [`subtree::MOST`] directories, and where a file system cannot be watched, it is less than everything.
+    pub fn ensure_tree(&self, object: &Object, path: &RelPath, interest: Interest) -> Result<Token, NoWatch> {
+        self.0.ensure(object, path, interest | Interest::NAMES, true)
+    }
+
+    /// For the exported path's policy.
+    pub fn watcher(&self) -> Arc<dyn posix::Watcher> {
+        Arc::new(Hook(Arc::downgrade(&self.0)))
+    }
+
+    pub fn status(&self) -> Status {
+        let inner = self.0.inner.lock();
+        Status {
+            source: inner.source.as_ref().map(|source| source.name()),
+            watched: inner.table.len() - inner.table.idle(),
+            trouble: if inner.on { inner.trouble.clone() } else { Some(NoWatch::Off) },
+        }
+    }
+}
+
+impl Shared {
+    fn ensure(
+        self: &Arc<Shared>,
+        object: &Object,
+        path: &RelPath,
+        interest: Interest,
+        deep: bool,
+    ) -> Result<Token, NoWatch> {
+        let mut token = Token { shared: Arc::downgrade(self), held: Default::default() };
+        let directory = object.kind() == Kind::Directory;
+        let hold = Hold { interest, pins: true, deep };
+        let covered = deep && self.inner.lock().table.is_covered(object.key());
+        self.hold(object.as_fd(), object.key(), directory, Some(path), hold)?;
+        token.held.push((object.key(), hold));
+        if directory && let Some(above) = path.parent() {
+            // A directory that is deleted while somebody has it open is missed in the one above only.
+            let hold = Hold { interest: Interest::NAMES, pins: false, deep: false };
+            let found = self.export().and_then(|export| export.open_rel(&disk_path(&above)).ok());
+            if let Some(found) = found
+                && self.hold(found.object.as_fd(), found.object.key(), true, Some(&above), hold).is_ok()
+            {
+                token.held.push((found.object.key(), hold));
+            }
+        }
+        if deep && !covered {
+            self.noting.store(true, Ordering::Release);
+            self.walk(object, interest);
+        }
+        Ok(token)
+    }
+
+    /// Marks the object and counts who wants it.
+    fn hold(
+        self: &Arc<Shared>,
+        object: BorrowedFd<'_>,
+        key: NodeKey,
+        directory: bool,
+        path: Option<&RelPath>,
+        hold: Hold,
+    ) -> Result<(), NoWatch> {
+        let now = Instant::now();
+        {
+            let mut inner = self.inner.lock();
+            if !inner.on {
+                return Err(NoWatch::Off);
+            }
+            // Whoever pins it has it open: it is the same object, and what was marked is.
+            if inner.table.get(key).is_some_and(|e| e.is_pinned() && e.marked.contains(hold.interest)) {
+                inner.table.hold(key, directory, Interest::empty(), path, hold, now);
+                return Ok(());
+            }
+        }
+        let _marking = self.marking.lock();
+        self.mark(object, key, directory, hold.interest)?;
+        self.inner.lock().table.hold(key, directory, hold.interest, path, hold, now);
+        Ok(())
+    }
+
+    /// With `marking` held.
+    fn mark(
+        self: &Arc<Shared>,
+        object: BorrowedFd<'_>,
+        key: NodeKey,
+        directory: bool,
+        interest: Interest,
+    ) -> Result<(), NoWatch> {
+        let done = self.source().and_then(|source| {
+            let add = || source.add(object, key, directory, interest);
+            match add() {
+                // The kernel wants the right to read; who may not may still hold a lease.
+                Err(Errno::ACCESS | Errno::PERM) => sys::creds::as_process(add).unwrap_or(Err(Errno::PERM)),
+                other => other,
+            }
+        });
+        let trouble = match done {
+            Ok(()) => None,
+            Err(Errno::NOSPC) => Some(NoWatch::Exhausted("fs.fanotify.max_user_marks")),
+            Err(Errno::MFILE) => Some(NoWatch::Exhausted("fs.fanotify.max_user_groups")),
+            Err(
+                errno @ (Errno::OPNOTSUPP
+                | Errno::NODEV
+                | Errno::XDEV
+                | Errno::INVAL
+                | Errno::NOSYS
+                | Errno::OVERFLOW),
+            ) => Some(NoWatch::Unsupported(errno)),
+            Err(errno) => Some(NoWatch::Failed(errno)),
+        };
+        let mut inner = self.inner.lock();
+        if trouble != inner.trouble {
+            match &trouble {
+                Some(why) => log::warn!("{}: changes made outside SMB are missed: {why}", self.ground.name),
+                None => log::info!("{}: changes made outside SMB are seen again", self.ground.name),
+            }
+            inner.trouble = trouble.clone();
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// The source, made when it is first needed. With `marking` held.
+    fn source(self: &Arc<Shared>) -> Result<Arc<dyn Source>, Errno> {
+        if let Some(source) = &self.inner.lock().source {
+            return Ok(Arc::clone(source));
+        }
+        let made = sys::creds::as_process(fanotify::Fanotify::new).unwrap_or(Err(Errno::PERM))?;
+        let source: Arc<dyn Source> = Arc::new(made);
+        let stop = reader::start(self, Arc::clone(&source))?;
+        let keeper = keeper::start(self)?;
+        let mut inner = self.inner.lock();
+        inner.source = Some(Arc::clone(&source));
+        inner.stop = Some(stop);
+        inner.keeper = Some(keeper);
+        Ok(source)
+    }
+
+    fn export(&self) -> Option<Arc<Export>> {
+        self.ground.export.lock().clone()
+    }
+
+    fn now(&self) -> Moment {
+        Moment(self.ground.epoch.elapsed())
+    }
+
+    /// Through the door.
+    fn tell(&self, changes: &[Change]) {
+        for some in changes.chunks(BATCH) {
+            let mut rules = self.ground.rules.lock();
+            let now = self.now();
+            let effects: Effects =
+                some.iter().flat_map(|change| change::apply(&mut rules, change, now)).collect();
+            drop(rules);
+            if !effects.is_empty() {
+                (self.ground.carry_out)(effects);
+            }
+        }
+    }
+
+    /// What the rules have a node for, if it is open.
+    fn path_in_rules(&self, key: NodeKey) -> Option<RelPath> {
+        self.ground.rules.lock().path_of_node(key)
+    }
+
+    fn give(&self, tasks: impl IntoIterator<Item = keeper::Task>) {
+        let inner = self.inner.lock();
+        if let Some(keeper) = &inner.keeper {
+            for task in tasks {
+                // It ends only with the watch.
+                let _ = keeper.send(task);
+            }
+        }
+    }
+}
+
+/// Changes that are told under one hold of the rules.
+const BATCH: usize = 64;
+
+/// The disk's form of a path of the rules.
+fn disk_path(path: &RelPath) -> posix::RelPath {
+    posix::RelPath::root().join(path.as_bytes())
+}
+
+/// What the exported path tells the watch, and asks of it.
+struct Hook(Weak<Shared>);
+
+impl posix::Watcher for Hook {
+    fn watch(&self, dir: BorrowedFd<'_>, key: NodeKey) -> Option<Box<dyn Any + Send + Sync>> {
+        let shared = self.0.upgrade()?;
+        let hold = Hold { interest: Interest::NAMES, pins: false, deep: false };
+        shared.hold(dir, key, true, None, hold).ok()?;
+        Some(Box::new(Token { shared: Weak::clone(&self.0), held: smallvec::smallvec![(key, hold)] }))
+    }
+
+    fn expect(&self, dir: NodeKey, name: &[u8], added: bool) -> Option<u64> {
+        let shared = self.0.upgrade()?;
+        let noting = shared.noting.load(Ordering::Acquire);
+        noting.then(|| shared.ledger.expect(dir, name, added, Instant::now()))
+    }
+
+    fn failed(&self, dir: NodeKey, name: &[u8], added: bool, number: u64) {
+        let Some(shared) = self.0.upgrade() else { return };
+        if shared.ledger.failed(dir, name, number)
+            && let Some(path) = shared.path_of(dir).map(|dir| dir.child(name))
+        {
+            let kind = if added { change::Kind::Created } else { change::Kind::Removed };
+            shared.tell(&[Change::new(kind, path, false)]);
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! What is told of changes that others make, and what is not told of our own. "Others" are processes of their own: a
+//! shell. The tests run with each source.
+
+mod table;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::{ExportSlot, Ground, Interest, Token, Watch};
+use crate::fsa::{
+    Effect, Filter, Moment, Notified, NotifyAction, NotifyAsk, Notifying, OpenAsk, Opening, RelPath, Tree,
+    WaiterId,
+};
+use crate::posix::{Export, Policy};
+use crate::types::{AccessMask, NodeKey, OpenId, OplockLevel, ShareAccess};
+
+/// Longer than any event takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct World {
+    dir: tempfile::TempDir,
+    rules: Arc<Mutex<Tree>>,
+    watch: Watch,
+    export: Arc<Export>,
+    effects: Receiver<Effect>,
+    next: u64,
+    tokens: Vec<Token>,
+    /// What was told and not asked for yet.
+    told: Vec<(NotifyAction, String)>,
+}
+
+use NotifyAction as A;
+
+impl World {
+    fn new() -> World {
+        World::in_directory(tempfile::tempdir().unwrap())
+    }
+
+    /// Where many files are made quickly, if there is such a place.
+    fn quick() -> World {
+        World::in_directory(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn in_directory(dir: tempfile::TempDir) -> World {
+        let slot = ExportSlot::default();
+        let rules = Arc::new(Mutex::new(Tree::new()));
+        let (sender, effects) = channel();
+        let sender = Mutex::new(sender);
+        let watch = Watch::new(Ground {
+            name: "test".to_owned(),
+            rules: Arc::clone(&rules),
+            epoch: Instant::now(),
+            export: Arc::clone(&slot),
+            carry_out: Box::new(move |done| {
+                let sender = sender.lock();
+                done.into_iter().for_each(|effect| sender.send(effect).unwrap());
+            }),
+        });
+        let policy = Policy { watcher: Some(watch.watcher()), ..Policy::default() };
+        let export = Arc::new(Export::open(dir.path(), policy).unwrap());
+        *slot.lock() = Some(Arc::clone(&export));
+        World { dir, rules, watch, export, effects, next: 1, tokens: Vec::new(), told: Vec::new() }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Somebody else.
+    #[track_caller]
+    fn sh(&self, script: &str) {
+        let status = Command::new("sh").arg("-ec").arg(script).current_dir(self.dir.path()).status().unwrap();
+        assert!(status.success(), "{script}");
+    }
+
+    /// Opens it as a client would, with a watch.
+    fn open(&mut self, name: &str, interest: Interest, deep: bool) -> (OpenId, NodeKey) {
+        let path = RelPath::new(name.as_bytes());
+        let found = self.export.open_rel(&super::disk_path(&path)).unwrap();
+        let directory = found.stat.kind == crate::posix::Kind::Directory;
+        let open = OpenId(self.next);
+        self.next += 1;
+        let ask = OpenAsk {
+            directory,
+            links: found.stat.nlink,
+            access: AccessMask::FILE_READ,
+            share: ShareAccess::READ | ShareAccess::WRITE | ShareAccess::DELETE,
+            ..OpenAsk::new(open, found.stat.key, path.clone())
+        };
+        assert_eq!(self.rules.lock().open(ask, Moment::default()), Opening::Granted(vec![]));
+        let token = match deep {
+            true => self.watch.ensure_tree(&found.object, &path, interest),
+            false => self.watch.ensure(&found.object, &path, interest),
+        };
+        self.tokens.push(token.unwrap());
+        (open, found.stat.key)
+    }
+
+    fn ask(&mut self, open: OpenId, filter: Filter, recursive: bool) {
+        loop {
+            let waiter = WaiterId(self.next);
+            self.next += 1;
+            let ask = NotifyAsk { open, waiter, filter, recursive, buffer: 60_000 };
+            match self.rules.lock().notify(&ask, Moment::default()) {
+                Notifying::Answered(Notified::Events(events)) => {
+                    self.told.extend(events.into_iter().map(|event| (event.action, event.name)));
+                }
+                Notifying::Waiting => return,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Watches a directory as CHANGE_NOTIFY does.
+    fn notify(&mut self, name: &str, filter: Filter, recursive: bool) -> OpenId {
+        let (open, _) = self.open(name, Interest::NAMES | Interest::CONTENT, recursive);
+        self.ask(open, filter, recursive);
+        open
+    }
+
+    /// What is told, up to the given event.
+    #[track_caller]
+    fn until(&mut self, open: OpenId, last: (NotifyAction, &str)) -> Vec<(NotifyAction, String)> {
+        let end = Instant::now() + PATIENCE;
+        let is_last = |(action, name): &(NotifyAction, String)| (*action, name.as_str()) == last;
+        loop {
+            if let Some(at) = self.told.iter().position(is_last) {
+                return self.told.drain(..=at).collect();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.effects.recv_timeout(left) {
+                Ok(Effect::Notify { answer: Notified::Events(events), .. }) => {
+                    self.told.extend(events.into_iter().map(|event| (event.action, event.name)));
+                    self.ask(open, Filter::empty(), false);
+                }
+                Ok(other) => panic!("{other:?}; told: {:?}", self.told),
+                Err(e) => panic!("{last:?} was not told: {e}; told: {:?}", self.told),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn expect(&mut self, open: OpenId, expected: &[(NotifyAction, &str)]) {
+        let told = self.until(open, *expected.last().unwrap());
+        let told: Vec<_> = told.iter().map(|(action, name)| (*action, name.as_str())).collect();
+        assert_eq!(told, expected);
+    }
+}
+
+const NAMES: Filter = Filter::FILE_NAME.union(Filter::DIR_NAME);
+
+#[test]
+fn names_and_pairs_are_told() {
+    let mut w = World::new();
+    w.sh("mkdir d");
+    let d = w.notify("d", NAMES, false);
+    w.sh("cd d; : > a; mkdir s; mv a b; mv b ../b; mv ../b c; rm c; rmdir s; ln -s x l; mkfifo f; : > end");
+    w.expect(
+        d,
+        &[
+            (A::ADDED, "a"),
+            (A::ADDED, "s"),
+            (A::RENAMED_OLD_NAME, "a"),
+            (A::RENAMED_NEW_NAME, "b"),
+            (A::REMOVED, "b"),
+            (A::ADDED, "c"),
+            (A::REMOVED, "c"),
+            (A::REMOVED, "s"),
+            (A::ADDED, "l"),
+            (A::ADDED, "f"),
+            (A::ADDED, "end"),
+        ],
+    );
+}
+
+#[test]
+fn content_and_attributes_of_what_is_in_the_directory_are_told() {
+    let mut w = World::new();
+    w.sh("mkdir -p d/sub; : > d/a");
+    let d = w.notify("d", Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES, false);
+    for (script, name) in [
+        ("echo x > d/a", "a"),
+        ("chmod 600 d/a", "a"),
+        ("chmod 700 d/sub", "sub"),
+        ("touch d/a", "a"),
+        ("truncate -s 5 d/a", "a"),
+    ] {
+        w.sh(script);
+        let told = w.until(d, (A::MODIFIED, name));
+        assert!(
+            told.iter().all(|(action, told)| (*action, told.as_str()) == (A::MODIFIED, name)),
+            "{script}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn our_own_changes_are_not_told_again() {
+    let mut w = World::new();
+    w.sh("mkdir d e");
+    let d = w.notify("d", NAMES, false);
+    std::fs::write(w.at("d/own"), "x").unwrap();
+    std::fs::rename(w.at("d/own"), w.at("d/own2")).unwrap();
+    std::fs::rename(w.at("d/own2"), w.at("e/own2")).unwrap();
+    std::fs::rename(w.at("e/own2"), w.at("d/own3")).unwrap();
+    std::fs::remove_file(w.at("d/own3")).unwrap();
+    // Somebody else's of the same name are.
+    w.sh("touch d/own; rm d/own; : > d/end");
+    w.expect(d, &[(A::ADDED, "own"), (A::REMOVED, "own"), (A::ADDED, "end")]);
+}
+
+#[test]
+fn a_subtree_is_told_with_what_appears_in_it() {
+    let mut w = World::new();
+    w.sh("mkdir -p d/x/y");
+    let d = w.notify("d", NAMES, true);
+    w.sh("touch d/x/y/f");
+    w.expect(d, &[(A::ADDED, "x\\y\\f")]);
+    // Faster than anybody can mark them.
+    w.sh("mkdir -p d/p/q/r; touch d/p/q/r/f d/p/g");
+    let mut told = w.until(d, (A::ADDED, "p\\q\\r\\f"));
+    while !told.iter().any(|(_, name)| name == "p\\g") {
+        told.extend(w.until(d, (A::ADDED, "p\\g")));
+    }
+    told.sort_by(|a, b| a.1.cmp(&b.1));
+    let names: Vec<_> = told.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["p", "p\\g", "p\\q", "p\\q\\r", "p\\q\\r\\f"], "each once");
+    assert!(told.iter().all(|(action, _)| *action == A::ADDED));
+    w.sh("mv d/p d/z; touch d/z/q/r/h; cd d/z/q; rm r/f r/h; rmdir r");
+    w.expect(
+        d,
+        &[
+            (A::RENAMED_OLD_NAME, "p"),
+            (A::RENAMED_NEW_NAME, "z"),
+            (A::ADDED, "z\\q\\r\\h"),
+            (A::REMOVED, "z\\q\\r\\f"),
+            (A::REMOVED, "z\\q\\r\\h"),
+            (A::REMOVED, "z\\q\\r"),
+        ],
+    );
+}
+
+#[test]
+fn a_subtree_moved_in_is_watched_and_one_moved_out_is_not() {
+    let mut w = World::new();
+    w.sh("mkdir -p d other/sub/deep");
+    let d = w.notify("d", NAMES, true);
+    w.sh("mv other d/in");
+    w.expect(d, &[(A::ADDED, "in")]);
+    // It is entered a moment later.
+    let end = Instant::now() + PATIENCE;
+    while w.watch.status().watched < 5 {
+        assert!(Instant::now() < end, "{:?}", w.watch.status());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    w.sh("touch d/in/sub/deep/f; mv d/in out; touch out/sub/deep/g d/end");
+    w.expect(d, &[(A::ADDED, "in\\sub\\deep\\f"), (A::REMOVED, "in"), (A::ADDED, "end")]);
+}
+
+#[test]
+fn what_a_client_makes_in_a_subtree_is_watched_and_not_told_again() {
+    let mut w = World::new();
+    w.sh("mkdir d");
+    let d = w.notify("d", NAMES, true);
+    let made = |w: &World, name: &str, directory: bool| {
+        let path = crate::posix::SmbPath::parse(name).unwrap();
+        let Ok(crate::posix::Lookup::Missing(missing)) = w.export.lookup(&path, crate::posix::Last::Keep)
+        else {
+            panic!("{name} is there");
+        };
+        w.export.create(&missing, crate::posix::NewFile { directory, ..Default::default() }).unwrap();
+    };
+    for n in 0..50 {
+        made(&w, &format!("d\\own{n}"), true);
+        for m in 0..5 {
+            made(&w, &format!("d\\own{n}\\{m}"), m % 2 == 0);
+        }
+    }
+    let end = Instant::now() + PATIENCE;
+    while w.watch.status().watched < 202 {
+        assert!(Instant::now() < end, "{:?}", w.watch.status());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    w.sh("touch d/own7/2/f");
+    w.expect(d, &[(A::ADDED, "own7\\2\\f")]);
+}
+
+#[test]
+fn a_watched_directory_keeps_its_watch_under_a_new_name() {
+    let mut w = World::new();
+    w.sh("mkdir -p a/d b");
+    let d = w.notify("a/d", NAMES, false);
+    w.sh("touch a/d/1; mv a/d a/e; touch a/e/2");
+    w.expect(d, &[(A::ADDED, "1"), (A::ADDED, "2")]);
+    assert_eq!(w.rules.lock().path_of(d), Some(RelPath::from("a/e")));
+    // Where nobody watches.
+    w.sh("mv a/e b/f; touch b/f/3");
+    w.expect(d, &[(A::ADDED, "3")]);
+    let end = Instant::now() + PATIENCE;
+    while w.rules.lock().path_of(d) != Some(RelPath::from("b/f")) {
+        assert!(Instant::now() < end && !w.rules.lock().is_gone(d));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_watched_directory_that_is_deleted_ends_its_notifications() {
+    let mut w = World::new();
+    w.sh("mkdir -p a/d");
+    w.notify("a/d", NAMES, false);
+    w.sh("rmdir a/d");
+    let effect = w.effects.recv_timeout(PATIENCE).unwrap();
+    let deleted = Notified::Status(crate::types::NtStatus::DELETE_PENDING);
+    assert!(matches!(&effect, Effect::Notify { answer, .. } if *answer == deleted), "{effect:?}");
+}
+
+#[test]
+fn a_write_from_outside_breaks_what_is_cached_through_any_name() {
+    let mut w = World::new();
+    w.sh("mkdir d e; echo x > d/f; ln d/f e/g");
+    let (one, _) = w.open("d/f", Interest::CONTENT, false);
+    for script in ["echo y >> d/f", "echo z >> e/g", "truncate -s 0 e/g"] {
+        assert_eq!(
+            w.rules.lock().request_oplock(one, OplockLevel::LEVEL_II, Moment::default()),
+            OplockLevel::LEVEL_II
+        );
+        // Our own does not: the door was told.
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(w.at("d/f"))
+            .map(|f| std::io::Write::write(&mut &f, b"own"))
+            .unwrap()
+            .unwrap();
+        w.sh(script);
+        let effect = w.effects.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(
+            effect,
+            Effect::Break { open: one, to: OplockLevel::NONE, acknowledge: false },
+            "{script}"
+        );
+    }
+    // And what follows is not told again.
+    assert!(w.effects.try_recv().is_err());
+}
+
+#[test]
+fn a_file_whose_name_is_gone_is_known_to_be() {
+    let mut w = World::new();
+    w.sh("mkdir d e; echo x > d/f");
+    let (one, _) = w.open("d/f", Interest::CONTENT, false);
+    w.sh("mv d/f e/g");
+    let end = Instant::now() + PATIENCE;
+    while w.rules.lock().path_of(one) != Some(RelPath::from("e/g")) {
+        assert!(Instant::now() < end && !w.rules.lock().is_gone(one));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    w.sh("rm e/g");
+    while !w.rules.lock().is_gone(one) {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn lost_events_are_told_as_lost() {
+    let mut w = World::quick();
+    w.sh("mkdir -p d/sub; echo x > f");
+    let (cached, _) = w.open("f", Interest::CONTENT, false);
+    assert_eq!(
+        w.rules.lock().request_oplock(cached, OplockLevel::LEVEL_II, Moment::default()),
+        OplockLevel::LEVEL_II
+    );
+    w.notify("d", NAMES, true);
+    let limit: usize =
+        std::fs::read_to_string("/proc/sys/fs/fanotify/max_queued_events").unwrap().trim().parse().unwrap();
+    {
+        // Nobody reads meanwhile.
+        let _rules = w.rules.lock();
+        for n in 0..limit + 3000 {
+            std::fs::File::create(w.at(&format!("d/{n}"))).unwrap();
+        }
+        w.sh("mkdir -p d/late/later");
+    }
+    let end = Instant::now() + PATIENCE;
+    let (mut broken, mut told) = (false, false);
+    while !(broken && told) {
+        match w.effects.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Effect::Break { open, .. }) => broken |= open == cached,
+            Ok(Effect::Notify { .. }) => told = true,
+            other => panic!("{other:?}"),
+        }
+    }
+    // Directories that came meanwhile are found.
+    while w.watch.status().watched < 6 {
+        assert!(Instant::now() < end, "{:?}", w.watch.status());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn marks_that_nobody_needs_go() {
+    let mut w = World::new();
+    w.sh("mkdir -p d/x; : > f");
+    w.notify("d", NAMES, true);
+    w.open("f", Interest::CONTENT, false);
+    assert_eq!(w.watch.status().watched, 4, "d, what is above, x, f");
+    w.tokens.clear();
+    assert_eq!(w.watch.status().watched, 0);
+    w.watch.0.sweep(Some(Instant::now()));
+    assert_eq!(w.watch.0.inner.lock().table.len(), 0);
+    let marks = std::fs::read_dir("/proc/self/fdinfo").unwrap().filter_map(Result::ok).any(|info| {
+        let text = std::fs::read_to_string(info.path()).unwrap_or_default();
+        let ino = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(w.at("f")).unwrap());
+        text.lines().any(|line| line.starts_with("fanotify ino:") && line.contains(&format!("ino:{ino:x} ")))
+    });
+    assert!(!marks, "the kernel still has a mark");
+}
+
+#[test]
+fn a_name_index_learns_of_names_that_others_make() {
+    let w = World::quick();
+    w.sh("mkdir d; cd d; seq 1 8000 | xargs touch");
+    let find = |name: &str| {
+        let path = crate::posix::SmbPath::parse(&format!("d\\{name}")).unwrap();
+        matches!(w.export.lookup(&path, crate::posix::Last::Keep), Ok(crate::posix::Lookup::Found(_)))
+    };
+    assert!(!find("one"));
+    std::fs::write(w.at("d/ours"), "").unwrap();
+    assert!(find("OURS"));
+    assert_eq!(w.watch.status().watched, 1, "it takes long to read");
+    let scans = w.export.scans();
+    for n in 0..20 {
+        w.sh(&format!("touch d/Theirs{n}"));
+        let end = Instant::now() + PATIENCE;
+        while !find(&format!("THEIRS{n}")) {
+            assert!(Instant::now() < end);
+        }
+    }
+    // By what others did, and not by ours.
+    let scanned = w.export.scans() - scans;
+    for n in 0..100 {
+        std::fs::write(w.at("d/ours"), "").unwrap();
+        assert!(find("OURS") && !find(&format!("none{n}")));
+    }
+    assert!((20..=60).contains(&scanned), "{scanned}");
+    assert!(w.export.scans() - scans - scanned <= 1);
+}
