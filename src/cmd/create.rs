@@ -25,6 +25,7 @@ use crate::session::{Disk, FileOpen, Open, OpenKind};
 use crate::types::{
     AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, OpenId, OplockLevel,
 };
+use crate::watch::Interest;
 use crate::wire::codec::Reader;
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse, CreateResponseFlags};
 use std::sync::Arc;
@@ -545,10 +546,19 @@ fn oplock(ctx: &mut Ctx<'_>, disk: &Disk, open: &Arc<Open>, asked: OplockLevel) 
     if !disk.settings.leases || matches!(asked, OplockLevel::NONE | OplockLevel::LEASE) {
         return OplockLevel::NONE;
     }
+    // Writes of others that no client sees coming are heard of from here on.
+    let file = open.file().filter(|file| !file.object.is_stream());
+    let path = file.and_then(|_| disk.area.rules.lock().path_of(open.open_id()));
+    let watched = file
+        .zip(path)
+        .map(|(file, path)| (file, disk.area.watch.ensure(&file.object, &path, Interest::CONTENT)));
     // From the moment it is granted it may be broken.
     open.breaks.hold_back();
     let granted = disk.area.rules.lock().request_oplock(open.open_id(), asked, disk.area.now());
     if granted != OplockLevel::NONE {
+        if let Some((file, token)) = watched {
+            file.watched.lock().extend(token);
+        }
         ctx.post = Some(Post::Opened(Arc::clone(open)));
     }
     granted

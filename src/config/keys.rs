@@ -323,8 +323,7 @@ pub const KEYS: &[Key] = &[
         "true or false",
         Is("true"),
         "true",
-        "Let clients cache files they have open. Changes made outside SMB are not noticed yet: false where local \
-         programs change files that clients have open.",
+        "Let clients cache files they have open. What local programs write breaks that where it is seen (`watch`).",
     ),
     key(
         Share,
@@ -353,9 +352,10 @@ pub const KEYS: &[Key] = &[
         r#""auto", "inotify", "poll" or "off""#,
         Is(r#""auto""#),
         r#""auto""#,
-        "How changes made outside SMB are seen. \"auto\": inotify on local file systems, inotify and polling on remote and FUSE ones.",
-    )
-    .not_yet(Some(r#""off""#), "changes made outside SMB are not announced to clients"),
+        "How changes made outside SMB are seen, so that clients hear of them and what they cache is broken. \"inotify\": the \
+         kernel tells (by fanotify, on Linux 5.17 and later). \"auto\" and \"poll\": the same for now. Changes at the far side of a remote or \
+         FUSE file system are not seen that way.",
+    ),
     key(Share, "poll_interval", "duration, \"100ms\" to \"1h\"", Is(r#""2s""#), r#""2s""#, "How often polling looks.")
         .not_yet(None, "nothing is polled"),
     key(

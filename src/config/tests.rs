@@ -153,7 +153,7 @@ fn keys_that_do_nothing_yet_are_mentioned_when_they_ask_for_something() {
         notes("view = \"/mnt/m\""),
         ["t.toml:4:1: note: `view` is accepted, but this version does not act on it yet: nothing is mounted"]
     );
-    assert_eq!(notes("watch = \"inotify\"").len(), 1);
+    assert_eq!(notes("watch = \"inotify\""), Vec::<String>::new());
     assert_eq!(notes("continuous_availability = true").len(), 1);
 }
 

@@ -152,6 +152,7 @@ impl Server {
             .filter_map(|s| {
                 let disk = s.disk()?;
                 let load = disk.area.workers.load();
+                let (coherence, why) = coherence(&disk.area.watch.status());
                 Some(ShareStatus {
                     name: s.name.clone(),
                     path: disk.settings.path.display().to_string(),
@@ -159,13 +160,8 @@ impl Server {
                         .area
                         .export_if_open()
                         .map_or("not opened yet".into(), |e| e.facts().fs_type.clone()),
-                    coherence: "none".into(),
-                    why: if disk.settings.leases {
-                        "clients cache what they have open (oplocks); changes made outside SMB are not noticed yet"
-                    } else {
-                        "nothing is cached (leases = false); changes made outside SMB are not noticed yet"
-                    }
-                    .into(),
+                    coherence,
+                    why,
                     opens: s.opens.load(std::sync::atomic::Ordering::Relaxed),
                     workers_busy: load.busy,
                     workers: load.threads,
@@ -184,6 +180,15 @@ impl Server {
             opens,
             shares,
         }
+    }
+}
+
+/// The level at which changes made outside SMB are seen, and why.
+fn coherence(watch: &crate::watch::Status) -> (String, String) {
+    match (&watch.trouble, watch.source) {
+        (Some(trouble), _) => ("none".into(), trouble.to_string()),
+        (None, Some(source)) => ("async".into(), format!("{source}, {} watched", watch.watched)),
+        (None, None) => ("async".into(), "nothing watched yet".into()),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::posix;
 use crate::types::{
     AccessMask, ConnId, CreateOptions, FileId, NodeKey, OpenId, OplockLevel, SessionId, TreeId,
 };
+use crate::watch::Token;
 use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
@@ -139,6 +140,8 @@ pub struct FileOpen {
     /// Held while its locks change that local programs see: whether there may be any. Across system calls, so on workers
     /// only. The rules' lock is taken within, never around it.
     pub local_locks: Mutex<bool>,
+    /// Why changes of it that others make are heard of.
+    pub watched: Mutex<Vec<Token>>,
 }
 
 /// Marks a mode that has been set.
@@ -156,6 +159,7 @@ impl FileOpen {
             position: AtomicU64::new(0),
             mode: AtomicU64::new(0),
             local_locks: Mutex::new(false),
+            watched: Mutex::default(),
         }
     }
 

@@ -181,19 +181,22 @@ fn names_and_pairs_are_told() {
 #[test]
 fn content_and_attributes_of_what_is_in_the_directory_are_told() {
     let mut w = World::new();
-    w.sh("mkdir -p d/sub; : > d/a");
+    w.sh("mkdir -p d/sub; cd d; touch a b c e");
     let d = w.notify("d", Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES, false);
-    for (script, name) in [
+    let scripts = [
         ("echo x > d/a", "a"),
-        ("chmod 600 d/a", "a"),
+        ("chmod 600 d/b", "b"),
         ("chmod 700 d/sub", "sub"),
-        ("touch d/a", "a"),
-        ("truncate -s 5 d/a", "a"),
-    ] {
+        ("touch d/c", "c"),
+        ("truncate -s 5 d/e", "e"),
+    ];
+    for (n, (script, name)) in scripts.into_iter().enumerate() {
         w.sh(script);
         let told = w.until(d, (A::MODIFIED, name));
+        // One script may be several system calls.
+        let so_far = |name: &String| scripts[..=n].iter().any(|(_, known)| known == name);
         assert!(
-            told.iter().all(|(action, told)| (*action, told.as_str()) == (A::MODIFIED, name)),
+            told.iter().all(|(action, name)| *action == A::MODIFIED && so_far(name)),
             "{script}: {told:?}"
         );
     }

@@ -16,6 +16,7 @@ mod local_locks;
 mod logon;
 mod names;
 mod negotiate;
+mod outside;
 mod pipes;
 mod rename;
 mod replay;
