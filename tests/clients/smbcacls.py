@@ -42,6 +42,8 @@ def forward(port):
             break
         except OSError:
             continue
+    else:
+        raise RuntimeError("port 445 is taken on every address of loopback: another server listens on all of them")
     listener.listen()
 
     def pump(a, b):
