@@ -91,23 +91,36 @@ fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
     };
     let holds_local_locks = open.file().is_some_and(FileOpen::may_hold_local_locks);
     if disk.area.workers.is_here() || holds_local_locks || blocks() {
-        on_worker(gate, open, end);
+        if !on_worker(gate, open, end) {
+            log::error!("share {}: overloaded; a delete on close was not carried out", open.share().name);
+            // That it stays is better than that nobody can open it any more.
+            let mut rules = disk.area.rules.lock();
+            let mut closed = rules.abandon(open.open_id(), disk.area.now());
+            if let Some(deletion) = closed.deletion.take() {
+                closed.effects.extend(rules.deleted(deletion, false, disk.area.now()));
+            }
+            drop(rules);
+            super::effects::carry_out(gate, closed.effects);
+        }
         return;
     }
     let closed = disk.area.rules.lock().close(open.open_id(), false, disk.area.now());
     super::effects::carry_out(gate, closed.effects);
-    if let Some(deletion) = closed.deletion {
-        on_worker(gate, open, |disk, open| delete(disk, open, deletion));
+    if let Some(deletion) = closed.deletion
+        && !on_worker(gate, open, |disk, open| delete(disk, open, deletion))
+    {
+        log::error!("share {}: overloaded; a deletion was not carried out", open.share().name);
     }
 }
 
-/// Does what touches the disk as the open's user, on one of the export's workers; at once if this is one.
+/// Does what touches the disk as the open's user, on one of the export's workers; at once if this is one. False: too many
+/// wait for them already.
 fn on_worker(
     gate: &Arc<Gate>,
     open: &Arc<Open>,
     work: impl FnOnce(&Disk, &Open) -> Vec<Effect> + Send + 'static,
-) {
-    let Some(disk) = open.share().disk() else { return };
+) -> bool {
+    let Some(disk) = open.share().disk() else { return true };
     let workers = disk.area.workers.clone();
     let (gate, held) = (Arc::clone(gate), Arc::clone(open));
     let job = move || {
@@ -119,9 +132,9 @@ fn on_worker(
     };
     if workers.is_here() {
         job();
-    } else if workers.submit(Box::new(job)).is_err() {
-        log::error!("share {}: overloaded; a delete on close was not carried out", open.share().name);
+        return true;
     }
+    workers.submit(Box::new(job)).is_ok()
 }
 
 /// The rules let go of the open, and what was to be deleted is. Blocks.

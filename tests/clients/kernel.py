@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """The Linux kernel's client (cifs.ko, in a virtual machine) against the server.
 
-    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user] [ARGS]
+    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces] [ARGS]
 
-Two machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
-mount what users do all day (ARGS: the mount's options, then the cases).
+Three machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
+mount what users do all day, and traces.sh what some programs do when they save (ARGS: the mount's options, then the cases).
+npm is the host's, where it has one.
 """
 
 import argparse
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "common"))
@@ -22,24 +26,24 @@ MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,sea
 class Machine:
     """One run of a script in the machine. Its lines `CASE ok ...` and `CASE FAIL ...` count."""
 
-    def __init__(self, o, script, args):
+    def __init__(self, o, script, args, more=()):
         self.problems = []
-        with KINDS[o.server]({"share": {}}, signing="required") as server:
+        with KINDS[o.server]({"share": {}, "coherent": {"leases": False}}, signing="required") as server:
             host = os.path.join(HERE, "host.sh")
             vm = subprocess.run(
                 [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", o.backend, "--port", str(server.port),
-                 "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "900",
-                 "--hook", f"{host} {server.path('share')}", "--", os.path.join(HERE, script), *args],
+                 "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "1800",
+                 "--hook", f"{host} {server.path('share')}", *more, "--", os.path.join(HERE, script), *args],
                 stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
             lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
             print("\n".join(lines), flush=True)
             self.passed = sum(line.startswith("ok") for line in lines)
-            self.failed = len(lines) - self.passed
+            self.failed = sum(line.startswith("FAIL") for line in lines)
             self.problems += server.panics()
             # A script that did not come to its end says so by the machine's status, or by having said nothing.
             if vm.returncode > 1 or vm.returncode != (self.failed > 0) or not lines:
                 self.problems.append(f"{script}: the machine ended with {vm.returncode}")
-            left = os.listdir(server.path("share"))
+            left = os.listdir(server.path("share")) + os.listdir(server.path("coherent"))
             if left:
                 self.problems.append(f"left on the server's disk: {left[:5]}")
             if self.failed or self.problems:
@@ -59,21 +63,36 @@ def quickest():
     return "qemu"
 
 
+@contextlib.contextmanager
+def node():
+    """Options that give the machine the host's node and npm, if there are any: it is built for the same libraries."""
+    binary, npm = shutil.which("node"), shutil.which("npm")
+    with tempfile.TemporaryDirectory(prefix="smbgate-node-") as directory:
+        if binary and npm:
+            shutil.copy(binary, os.path.join(directory, "node"))
+            shutil.copytree(os.path.dirname(os.path.dirname(os.path.realpath(npm))), os.path.join(directory, "npm"), symlinks=True)
+        yield ["--dir", directory, "--mem", "2G"]
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--server", choices=KINDS, default="smbgate")
     options.add_argument("--backend", choices=["uml", "qemu"])
-    options.add_argument("--only", choices=["options", "user"])
+    options.add_argument("--only", choices=["options", "user", "traces"])
     options.add_argument("args", nargs="*", metavar="ARGS")
     o = options.parse_args()
     o.backend = o.backend or quickest()
     runs = []
-    if o.only != "user":
+    wanted = [o.only] if o.only else ["options"] if o.args else ["options", "user", "traces"]
+    if "options" in wanted:
         runs.append(Machine(o, "guest.sh", o.args or MOUNTS))
         # A set of options that the machine never came to counts as failed.
         runs[0].failed = len(o.args or MOUNTS) - runs[0].passed
-    if o.only != "options" and (o.only or not o.args):
+    if "user" in wanted:
         runs.append(Machine(o, "user.sh", o.args or ["vers=3.1.1"]))
+    if "traces" in wanted:
+        with node() as more:
+            runs.append(Machine(o, "traces.sh", o.args or ["vers=3.1.1"], more))
     failed = sum(run.failed + len(run.problems) for run in runs)
     print(f"{sum(run.passed for run in runs)} passed, {failed} failed")
     sys.exit(failed > 0)

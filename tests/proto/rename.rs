@@ -163,6 +163,65 @@ fn the_directory_it_goes_to_may_be_held() {
     assert_eq!(c.close(held), NtStatus::SUCCESS);
 }
 
+/// Opened as a program does that writes it and lets others read.
+fn to_edit(name: &str, disposition: CreateDisposition) -> CreateRequest<'static> {
+    let access = AccessMask::FILE_READ | AccessMask::FILE_WRITE;
+    let request = create(name, access, disposition, CreateOptions::NON_DIRECTORY_FILE);
+    CreateRequest { share_access: ShareAccess::READ, ..request }
+}
+
+/// Opened to be moved or deleted, as MoveFile and DeleteFile do.
+fn to_move(name: &str, options: CreateOptions) -> CreateRequest<'static> {
+    let access = AccessMask::DELETE | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE;
+    create(name, access, CreateDisposition::OPEN, options)
+}
+
+/// Word's: the new text in a file of its own, the old file aside, the new one in its place, the old one away. It keeps the
+/// document open while it is edited, and says who does in a file that goes with it; an indexer looks on.
+#[test]
+fn an_office_program_saves() {
+    let server = Server::plain();
+    let (mut word, mut other, mut indexer) = (server.client(), server.client(), server.client());
+    closed_file(&mut word, "Report.docx");
+    let options = CreateOptions::DELETE_ON_CLOSE;
+    let access = AccessMask::FILE_WRITE | AccessMask::DELETE;
+    let owner = create("~$Report.docx", access, CreateDisposition::CREATE, options);
+    let owner = word.create(&owner).unwrap().file_id;
+    let mut document = word.create(&to_edit("Report.docx", CreateDisposition::OPEN)).unwrap().file_id;
+    for (n, text) in ["first", "second", "third"].into_iter().enumerate() {
+        let (new, old) = (format!("~WRD000{n}.tmp"), format!("~WRL000{n}.tmp"));
+        let violation = Err(NtStatus::SHARING_VIOLATION);
+        assert_eq!(other.create(&to_edit("Report.docx", CreateDisposition::OPEN)).map(drop), violation);
+        assert_eq!(other.create(&to_move("Report.docx", CreateOptions::empty())).map(drop), violation);
+        let looking = indexer.open("Report.docx").unwrap();
+        let before = indexer.read(looking, 0, 100).unwrap();
+
+        let written = word.create(&to_edit(&new, CreateDisposition::CREATE)).unwrap().file_id;
+        word.write(written, 0, text.as_bytes()).unwrap();
+        assert_eq!((word.flush(written), word.close(written)), (NtStatus::SUCCESS, NtStatus::SUCCESS));
+        assert_eq!(word.close(document), NtStatus::SUCCESS);
+        for (from, name) in [("Report.docx", &old[..]), (&new[..], "Report.docx")] {
+            let moved = word.create(&to_move(from, CreateOptions::empty())).unwrap().file_id;
+            assert_eq!(rename(&mut word, moved, name, NOTHING), NtStatus::SUCCESS);
+            assert_eq!(word.close(moved), NtStatus::SUCCESS);
+        }
+        document = word.create(&to_edit("Report.docx", CreateDisposition::OPEN)).unwrap().file_id;
+        let away = word.create(&to_move(&old, CreateOptions::DELETE_ON_CLOSE)).unwrap().file_id;
+        assert_eq!(word.close(away), NtStatus::SUCCESS);
+
+        // The old text stays for who has it open, and is gone with him.
+        assert_eq!(indexer.read(looking, 0, 100), Ok(before));
+        assert_eq!(indexer.open(&old), Err(NtStatus::DELETE_PENDING));
+        assert_eq!(indexer.close(looking), NtStatus::SUCCESS);
+        assert_eq!(there(&server, &old), None);
+        assert_eq!(there(&server, "Report.docx").as_deref(), Some(text));
+    }
+    assert_eq!((word.close(document), word.close(owner)), (NtStatus::SUCCESS, NtStatus::SUCCESS));
+    let left: Vec<_> =
+        std::fs::read_dir(server.path("share")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["Report.docx"]);
+}
+
 #[test]
 fn a_posix_delete_frees_the_name_at_once() {
     let server = Server::plain();
