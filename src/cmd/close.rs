@@ -92,7 +92,7 @@ fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
     let holds_local_locks = open.file().is_some_and(FileOpen::may_hold_local_locks);
     if disk.area.workers.is_here() || holds_local_locks || blocks() {
         if !on_worker(gate, open, end) {
-            log::error!("share {}: overloaded; a delete on close was not carried out", open.share().name);
+            log::error!("share {}: overloaded; what was to be done at a close was not", open.share().name);
             // That it stays is better than that nobody can open it any more.
             let mut rules = disk.area.rules.lock();
             let mut closed = rules.abandon(open.open_id(), disk.area.now());
