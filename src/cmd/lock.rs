@@ -15,7 +15,16 @@ use smallvec::SmallVec;
 
 type Ranges = SmallVec<[LockRange; 2]>;
 
-pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
+pub fn handle(ctx: &mut Ctx<'_>, body: Reader<'_>, reply: &mut Reply) -> Handled {
+    let waited = ctx.flight.is_some_and(|flight| flight.has_waited());
+    match run(ctx, body, reply) {
+        // Its open was closed while it waited: as if it had not been woken in between.
+        Err(Fail::Status(NtStatus::FILE_CLOSED)) if waited => Err(NtStatus::RANGE_NOT_LOCKED.into()),
+        other => other,
+    }
+}
+
+fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = LockRequest::decode(&mut body)?;
     let open = ctx.open(request.file_id)?;
     file_of(&open)?;

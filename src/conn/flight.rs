@@ -58,6 +58,8 @@ struct Inner {
     withdraw: Option<Withdraw>,
     /// CANCEL came while the handler ran, and could not be answered out of turn.
     cancelled: bool,
+    /// The handler runs once more.
+    again: bool,
 }
 
 impl Inner {
@@ -65,6 +67,7 @@ impl Inner {
         if matches!(wake, Wake::Again) {
             self.state = State::Running;
             self.withdraw = None;
+            self.again = true;
         }
         self.async_id
     }
@@ -126,6 +129,7 @@ impl Flight {
                 async_id: None,
                 withdraw: None,
                 cancelled: false,
+                again: false,
             }),
         })
     }
@@ -156,6 +160,11 @@ impl Flight {
     #[must_use]
     pub fn commits(&self) -> bool {
         self.waits(Box::new(|| {}))
+    }
+
+    /// It has waited before, and its handler runs once more.
+    pub fn has_waited(&self) -> bool {
+        self.inner.lock().again
     }
 
     /// Takes the wait out again, with the handler just returned.
@@ -332,6 +341,7 @@ mod tests {
         f.park(Box::new(move |wake, id| tx.send((matches!(wake, Wake::Again), id)).unwrap()));
         f.resume(Wake::Again);
         assert_eq!(rx.try_recv().unwrap(), (true, Some(AsyncId(f.id))));
+        assert!(f.has_waited());
         let (tx, rx) = mpsc::channel();
         f.park(Box::new(move |wake, _| tx.send(status(wake)).unwrap()));
         f.resume(answer(NtStatus::CANCELLED));

@@ -173,6 +173,21 @@ fn a_lost_connection_frees_what_it_had_locked() {
 }
 
 #[test]
+fn a_wait_ends_with_its_tree_whichever_of_its_opens_is_closed_first() {
+    let server = Server::plain();
+    for _ in 0..100 {
+        let mut c = server.client();
+        let (holder, waiter) = (c.make("f").unwrap(), c.make("f").unwrap());
+        assert_eq!(lock(&mut c, holder, 0, 1, EXCLUSIVE | NOW), NtStatus::SUCCESS);
+        let waits = c.send(&request(waiter, 0, 1, EXCLUSIVE));
+        c.wait_interim(waits);
+        assert_eq!(c.tree_disconnect(), NtStatus::SUCCESS);
+        let status = c.wait(waits).status();
+        assert!([NtStatus::SUCCESS, NtStatus::RANGE_NOT_LOCKED].contains(&status), "{status}");
+    }
+}
+
+#[test]
 fn without_posix_locks_neither_side_hears_of_the_other() {
     let server = Server::start("signing = \"offered\"", &[("share", "posix_locks = false")]);
     let mut c = server.client();
