@@ -43,6 +43,8 @@ pub struct Facts {
     pub shares_extents: bool,
     /// Single files can be compressed.
     pub compresses: bool,
+    /// Quotas of users are on.
+    pub quotas: bool,
     pub case: CaseRule,
     pub device: u64,
     /// The volume's serial number: the same every time this path is exported.
@@ -58,6 +60,7 @@ pub struct Volume {
     pub total: u64,
     pub free: u64,
     pub available: u64,
+    pub quotas: bool,
     pub sector_size: u32,
     pub cluster_size: u32,
     pub serial: u32,
@@ -146,6 +149,7 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
         read_only,
         shares_extents,
         compresses,
+        quotas: sys::quota::of(root, sys::creds::current_uid()).is_ok(),
         device: super::stat::key(stx).dev,
         serial: hash.finalize(),
         created: super::Stat::new(stx, Default::default()).created,
@@ -231,11 +235,33 @@ impl Export {
         if facts.read_only {
             flags |= 0x8_0000;
         }
+        if facts.xattrs {
+            // SUPPORTS_EXTENDED_ATTRIBUTES
+            flags |= 0x80_0000;
+        }
+        if facts.case == CaseRule::Sensitive {
+            // SUPPORTS_HARD_LINKS: what has no case here (FAT, exFAT) has none.
+            flags |= 0x40_0000;
+        }
+        if facts.quotas {
+            // FILE_VOLUME_QUOTAS
+            flags |= 0x20;
+        }
+        let (total, available) = (vfs.f_blocks.saturating_mul(unit), vfs.f_bavail.saturating_mul(unit));
+        // Root is held by none.
+        let user = sys::creds::current_uid();
+        let (total, available) = match facts.quotas && user != 0 {
+            true => {
+                self.quota(user).map_or((total, available), |q| super::quota::limited(&q, total, available))
+            }
+            false => (total, available),
+        };
         let label = self.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Volume {
-            total: vfs.f_blocks.saturating_mul(unit),
+            total,
             free: vfs.f_bfree.saturating_mul(unit),
-            available: vfs.f_bavail.saturating_mul(unit),
+            available,
+            quotas: facts.quotas,
             sector_size: 512,
             cluster_size: cluster,
             serial: facts.serial,

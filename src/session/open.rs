@@ -135,6 +135,8 @@ pub struct FileOpen {
     pub listing: Mutex<Option<Listing>>,
     /// CurrentByteOffset: what FilePositionInformation tells.
     pub position: AtomicU64,
+    /// The first user whose quota a query that goes on begins with.
+    pub quotas_told: AtomicU64,
     /// FileModeInformation as set; see [`FileOpen::mode`].
     pub mode: AtomicU64,
     /// Held while its locks change that local programs see: whether there may be any. Across system calls, so on workers
@@ -157,6 +159,7 @@ impl FileOpen {
             options,
             listing: Mutex::new(None),
             position: AtomicU64::new(0),
+            quotas_told: AtomicU64::new(0),
             mode: AtomicU64::new(0),
             local_locks: Mutex::new(false),
             watched: Mutex::default(),

@@ -12,6 +12,7 @@ pub mod file;
 pub mod handle;
 pub mod lock;
 pub mod process;
+pub mod quota;
 pub mod socket;
 pub mod xattr;
 

@@ -5,6 +5,7 @@ pub mod ea;
 mod file;
 mod name;
 mod pipe;
+mod quota;
 mod security;
 mod size;
 mod volume;
@@ -47,7 +48,7 @@ pub fn query(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Hand
             volume::query(&open, class, Out::new(reply, size, max)?)
         }
         InfoType::SECURITY => security::query(&open, request.additional_information, max, reply),
-        InfoType::QUOTA => Err(NtStatus::NOT_SUPPORTED.into()),
+        InfoType::QUOTA => quota::query(&open, request.input_buffer, max, reply),
         _ => Err(NtStatus::INVALID_PARAMETER.into()),
     }
 }
@@ -62,7 +63,11 @@ pub fn try_query_inline(ctx: &mut Ctx<'_>, body: Reader<'_>, reply: &mut Reply) 
         InfoType::FILE => {
             !matches!(FileInfoClass(request.file_info_class), FileInfoClass::FULL_EA | FileInfoClass::STREAM)
         }
-        InfoType::FILESYSTEM => true,
+        // Quotas may have to be read from the disk, too.
+        InfoType::FILESYSTEM => {
+            let export = open.share().disk().and_then(|disk| disk.area.export_if_open());
+            export.is_some_and(|export| !export.facts().quotas)
+        }
         _ => false,
     };
     (quick && in_memory).then(|| query(ctx, body, reply))

@@ -61,9 +61,11 @@ pub fn query(open: &Open, class: FsInfoClass, out: Out<'_>) -> Handled {
             };
             out.put(|w| info.encode(w))
         }
-        // Quotas are the file system's own business: none by default, none enforced here.
+        // The file system has no limits but those of single users, and holds them to these itself.
         FsInfoClass::CONTROL => out.put(|w| {
+            let quotas = export.facts().quotas;
             let info = FsControlInfo {
+                file_system_control_flags: if quotas { QUOTA_ENFORCE } else { 0 },
                 default_quota_threshold: u64::MAX,
                 default_quota_limit: u64::MAX,
                 ..FsControlInfo::default()
@@ -88,6 +90,9 @@ pub fn query(open: &Open, class: FsInfoClass, out: Out<'_>) -> Handled {
         _ => Err(NtStatus::INVALID_INFO_CLASS.into()),
     }
 }
+
+/// FILE_VC_QUOTA_ENFORCE (MS-FSCC 2.5.2).
+const QUOTA_ENFORCE: u32 = 2;
 
 fn size(volume: &Volume) -> FsSizeInfo {
     let unit = u64::from(volume.cluster_size);
@@ -142,6 +147,7 @@ mod tests {
             total: 1 << 40,
             free: 3 << 30,
             available: 2 << 30,
+            quotas: false,
             sector_size: 512,
             cluster_size: 4096,
             serial: 1,

@@ -14,6 +14,7 @@ pub mod fsctl;
 mod layout;
 pub mod links;
 pub mod notify;
+pub mod quota;
 pub mod reparse;
 pub mod set_info;
 pub mod streams;
