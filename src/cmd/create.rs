@@ -126,7 +126,8 @@ impl Create<'_, '_, '_> {
         let last = if reparse { Last::Keep } else { Last::Follow };
         for _ in 0..RACES {
             let lookup = self.export.lookup(self.path, last);
-            match lookup.map_err(|status| stopped::or_stopped(self.export, self.path, status))? {
+            let lookup = lookup.map_err(|status| stopped::or_stopped(self.export, self.path, status))?;
+            match self.as_new(lookup)? {
                 Lookup::Found(found) => match self.path.stream() {
                     None => return self.existing(found),
                     Some(stream) => match self.existing_stream(found, &stream.name) {
@@ -144,6 +145,19 @@ impl Create<'_, '_, '_> {
             }
         }
         Err(NtStatus::OBJECT_NAME_COLLISION.into())
+    }
+
+    /// A file that is to be new is not taken for one that has its name with other accents.
+    fn as_new(&self, lookup: Lookup) -> Result<Lookup, NtStatus> {
+        match &lookup {
+            Lookup::Found(found)
+                if self.request.create_disposition == CreateDisposition::CREATE
+                    && self.path.stream().is_none() =>
+            {
+                Ok(self.export.apart(found, self.path)?.map_or(lookup, Lookup::Missing))
+            }
+            _ => Ok(lookup),
+        }
     }
 
     /// What the client wants to do, generic bits mapped. MAXIMUM_ALLOWED stays in.
@@ -194,7 +208,13 @@ impl Create<'_, '_, '_> {
             .drop_streams(id, &object)
             .and_then(|()| self.export.overwrite(&object, self.how(), supersede));
         let done_to_it = overwritten.and_then(|stat| {
-            info::ea::replace(self.export, &object, &self.asked.eas, supersede).map(|()| stat)
+            info::ea::replace(self.export, &object, &self.asked.eas, supersede)?;
+            match self.asked.allocation_size {
+                Some(size) if size > 0 => {
+                    object.set_allocation(size).and_then(|()| self.export.stat(&object))
+                }
+                _ => Ok(stat),
+            }
         });
         match done_to_it {
             Ok(stat) => {
@@ -245,6 +265,10 @@ impl Create<'_, '_, '_> {
             return Err(NtStatus::ACCESS_DENIED.into());
         }
         let mut how = self.how();
+        if how.attributes.contains(FileAttributes::ENCRYPTED) {
+            // Better not at all than in the clear.
+            return Err(NtStatus::ACCESS_DENIED.into());
+        }
         if how.attributes.contains(FileAttributes::READONLY)
             && self.request.create_options.contains(CreateOptions::DELETE_ON_CLOSE)
         {

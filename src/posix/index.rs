@@ -32,7 +32,7 @@ use smallvec::SmallVec;
 use super::tunnel::Tunnel;
 use super::{Watcher, names, short};
 use crate::sys;
-use crate::types::NodeKey;
+use crate::types::{NodeKey, same_name};
 
 /// Bounds of all indexes of one export together.
 const MAX_DIRECTORIES: usize = 4096;
@@ -311,18 +311,20 @@ impl Indexes {
     }
 
     fn search(&self, index: &mut Index, name: &str) -> Option<Vec<u8>> {
-        let mut best: Option<&[u8]> = None;
+        // What differs in case only goes before what differs in the form of its accents too.
+        let mut best: Option<(bool, &[u8])> = None;
         for disk in index.names.get(&self.hash(name)).into_iter().flatten() {
             let smb = names::to_smb(disk);
             if smb == name {
                 return Some(disk.to_vec());
             }
-            if names::same(&smb, name) && best.is_none_or(|b| **disk < *b) {
-                best = Some(disk);
+            let rank = (!same_name(&smb, name), &**disk);
+            if names::same(&smb, name) && best.is_none_or(|best| rank < best) {
+                best = Some(rank);
             }
         }
         if best.is_some() || self.tunnel.is_none() || !short::may_be_made(name) {
-            return best.map(<[u8]>::to_vec);
+            return best.map(|(_, disk)| disk.to_vec());
         }
         let names = &index.names;
         let shorts = index.shorts.get_or_insert_with(|| {

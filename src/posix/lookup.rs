@@ -10,7 +10,7 @@ use super::{
     CaseRule, DataAccess, Export, Kind, Object, RelPath, Result, SmbPath, Stat, names, of_errno, stat,
 };
 use crate::sys;
-use crate::types::{NodeKey, NtStatus};
+use crate::types::{NodeKey, NtStatus, same_name};
 
 /// Whether a symlink as the last component is followed (it is not under FILE_OPEN_REPARSE_POINT).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,6 +140,19 @@ impl Export {
         let resolve = super::export::resolve_flags(self.policy().symlinks);
         let fd = sys::file::open_cached(root.fd(), name, flags, resolve).ok()?;
         self.found(fd, path.as_rel().clone()).ok().filter(|found| !path.is_root() || found.stat.nlink > 0)
+    }
+
+    /// For a name that is to be new: what differs from it in the form of its accents only is another, as on NTFS.
+    pub fn apart(&self, found: &Found, wanted: &SmbPath) -> Result<Option<Missing>> {
+        let (there, name) = (found.path.name(), wanted.as_rel().name());
+        let (smb, asked) = (names::to_smb(there), names::to_smb(name));
+        if same_name(&smb, &asked) || !names::same(&smb, &asked) {
+            return Ok(None);
+        }
+        let dir = found.path.parent().unwrap_or_else(RelPath::root);
+        let fd = self.open_dir(&self.root(), &dir).map_err(of_path_errno)?;
+        let path = dir.join(name);
+        Ok(Some(Missing { parent: Dir::new(fd, dir)?.into_object(), path }))
     }
 
     /// Opens by on-disk path, exact case, last component not followed.

@@ -91,6 +91,28 @@ fn what_macos_makes_opens_from_windows_and_the_other_way_round() {
 }
 
 #[test]
+fn a_file_that_is_to_be_new_may_differ_in_its_accents_only() {
+    let server = Server::plain();
+    let mut c = server.client();
+    let make = |c: &mut Client, name: &str, text: &[u8]| {
+        let new = create(name, AccessMask::FILE_ALL, CreateDisposition::CREATE, CreateOptions::empty());
+        let file = c.create(&new)?.file_id;
+        c.write(file, 0, text)?;
+        c.close(file);
+        Ok(())
+    };
+    let (composed, decomposed) = ("\u{E4}", "a\u{308}");
+    assert_eq!(make(&mut c, decomposed, b"two"), Ok(()));
+    assert_eq!(make(&mut c, composed, b"one"), Ok(()));
+    assert_eq!(make(&mut c, "\u{C4}", b"case"), Err(NtStatus::OBJECT_NAME_COLLISION));
+    for (name, text) in [(composed, b"one"), (decomposed, b"two"), ("\u{C4}", b"one"), ("A\u{308}", b"two")] {
+        let file = c.open(name).unwrap();
+        assert_eq!(c.read(file, 0, 10), Ok(text.to_vec()), "{name}");
+        c.close(file);
+    }
+}
+
+#[test]
 fn a_share_may_have_no_streams() {
     let server = Server::start("signing = \"offered\"", &[("share", "streams = false"), ("with", "")]);
     let flags = |c: &mut Client, file: FileId| {

@@ -17,6 +17,7 @@ pub fn request(request: &CreateRequest<'_>, privileged: bool) -> Result<(), NtSt
     if request.impersonation_level > ImpersonationLevel::DELEGATE {
         return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
     }
+    access(request.desired_access, privileged)?;
     if request.create_disposition > CreateDisposition::OVERWRITE_IF
         || request.share_access.bits() & !ShareAccess::from_bits_truncate(7).bits() != 0
         || !SETTABLE.contains(request.file_attributes)
@@ -40,7 +41,6 @@ pub fn request(request: &CreateRequest<'_>, privileged: bool) -> Result<(), NtSt
     {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    access(request.desired_access, privileged)?;
     if options.contains(CreateOptions::DELETE_ON_CLOSE)
         && !request.desired_access.map_generic().intersects(AccessMask::DELETE | AccessMask::MAXIMUM_ALLOWED)
     {
