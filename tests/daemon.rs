@@ -363,6 +363,57 @@ fn sessions_and_opens_are_shown_and_closed() {
 }
 
 #[test]
+fn what_a_shell_makes_is_told_to_who_watches() {
+    use smbgate::wire::fscc::notify::NotifyAction;
+
+    let place = Place::new();
+    let server = place.serve();
+    succeeded(&place.run_with(&["user", "add", "alice", "--password-stdin"], "secret\n"));
+    let mut client = place.client("alice", "secret");
+    let mut root = client::Watched::new(&mut client, "", client::NAMES, true);
+    let touched = Command::new("touch").arg(place.path("share").join("from a shell")).status();
+    assert!(touched.expect("runs").success());
+    root.expect(&mut client, &[(NotifyAction::ADDED, "from a shell")]);
+    let share = &status(&place)["shares"][0];
+    assert_eq!((&share["coherence"], &share["why"]), (&"async".into(), &"fanotify, 1 watched".into()));
+    server.stop();
+    // Nobody promises what is not watched.
+    place.configure("watch = \"off\"\n");
+    let server = place.serve();
+    assert_eq!(status(&place)["shares"][0]["coherence"], "none");
+    server.stop();
+}
+
+/// The limit is that of a user namespace of its own; in a second one the server is nobody in particular, and must do with
+/// what the kernel lets everybody do.
+#[test]
+fn watches_that_run_out_are_told() {
+    const LIMITED: &str =
+        "echo 2 > /proc/sys/user/max_fanotify_marks && exec unshare -U \"$0\" serve --config \"$1\"";
+    if !Command::new("unshare").args(["-rU", "true"]).status().is_ok_and(|status| status.success()) {
+        return; // not allowed here
+    }
+    let place = Place::new();
+    succeeded(&place.run_with(&["user", "add", "alice", "--password-stdin"], "secret\n"));
+    let mut command = Command::new("unshare");
+    command.args(["-rU", "sh", "-c", LIMITED, env!("CARGO_BIN_EXE_smbgate")]).arg(place.config());
+    let server = Server::start(&place, command.env("SMBGATE_LOG", "info").stdin(Stdio::null()));
+    let mut client = place.client("alice", "secret");
+    for name in ["a", "b"] {
+        std::fs::create_dir(place.path("share").join(name)).expect("made");
+        drop(client::Watched::new(&mut client, name, client::NAMES, false));
+    }
+    let share = &status(&place)["shares"][0];
+    assert_eq!(share["coherence"], "none");
+    let why = "no watches are left: raise fs.fanotify.max_user_marks";
+    assert!(share["why"].as_str().is_some_and(|told| told.contains(why)), "{share}");
+    let log = server.log();
+    assert_eq!(log.lines().filter(|line| line.contains(why)).count(), 1, "{log}");
+    drop(client);
+    server.stop();
+}
+
+#[test]
 fn who_is_removed_is_logged_off() {
     let place = Place::new();
     let server = place.serve();

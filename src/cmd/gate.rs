@@ -134,7 +134,7 @@ impl Gate {
                     })),
                 })
             });
-            share.disk().inspect(|disk| disk.area.watch.configure(wanted.watch));
+            share.disk().inspect(|disk| disk.area.watch.configure(wanted.watch, wanted.poll_interval));
             shares.insert(key, share);
         }
         let auth = Arc::new(auth_policy(&settings, &self.users));

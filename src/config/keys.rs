@@ -353,11 +353,19 @@ pub const KEYS: &[Key] = &[
         Is(r#""auto""#),
         r#""auto""#,
         "How changes made outside SMB are seen, so that clients hear of them and what they cache is broken. \"inotify\": the \
-         kernel tells (by fanotify, on Linux 5.17 and later). \"auto\" and \"poll\": the same for now. Changes at the far side of a remote or \
-         FUSE file system are not seen that way.",
+         kernel tells, within milliseconds (by fanotify, on Linux 5.17 and later and where the file system can, else by \
+         inotify). \"poll\": what clients watch or cache is looked at again and again. \"auto\": the kernel on local file \
+         systems, both on remote and FUSE ones, where the kernel does not see what is changed at the far side. `smbgate status` \
+         says how much is seen.",
     ),
-    key(Share, "poll_interval", "duration, \"100ms\" to \"1h\"", Is(r#""2s""#), r#""2s""#, "How often polling looks.")
-        .not_yet(None, "nothing is polled"),
+    key(
+        Share,
+        "poll_interval",
+        "duration, \"100ms\" to \"1h\"",
+        Is(r#""2s""#),
+        r#""2s""#,
+        "How often polling looks. It takes longer where more is watched than 2000 system calls a second can look at.",
+    ),
     key(
         Share,
         "view",

@@ -118,7 +118,10 @@ impl Change {
 
 /// The door.
 #[must_use]
-pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
+pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
+    if let (Some(own), Author::Open(_), Some(node)) = (&mut tree.own_changes, change.author, change.node) {
+        own.insert(node, now);
+    }
     let path = change.path.as_bytes();
     let name = if change.directory { Filter::DIR_NAME } else { Filter::FILE_NAME };
     let mut touched = Touched::new();
@@ -191,6 +194,26 @@ pub fn apply(tree: &mut Tree, change: &Change, _now: Moment) -> Effects {
         }
     }
     tree.flush(touched)
+}
+
+impl Tree {
+    /// From here on [`Tree::changed_by_us`] knows.
+    pub fn note_own_changes(&mut self) {
+        self.own_changes.get_or_insert_default();
+    }
+
+    /// The node was changed through an open at that time or later.
+    pub fn changed_by_us(&self, node: NodeKey, since: Moment) -> bool {
+        let own = self.own_changes.as_ref();
+        own.and_then(|own| own.get(&node)).is_some_and(|at| *at >= since)
+    }
+
+    /// Those that were made earlier do not matter any more.
+    pub fn forget_own_changes(&mut self, before: Moment) {
+        if let Some(own) = &mut self.own_changes {
+            own.retain(|_, at| *at >= before);
+        }
+    }
 }
 
 /// Something new stands at a path: what the index has there under another identity is gone.

@@ -34,6 +34,11 @@ impl Tree {
         links.iter().map(|&no| &self.links[no]).find(|link| !link.gone).map(|link| link.path.clone())
     }
 
+    /// What is open under that name.
+    pub fn node_at(&self, path: &RelPath) -> Option<NodeKey> {
+        self.paths.get(path).map(|&no| self.links[no].node)
+    }
+
     /// It has a watch (CHANGE_NOTIFY).
     pub fn watches(&self, open: OpenId) -> bool {
         self.opens.get(&open).is_some_and(|e| e.watch.is_some())

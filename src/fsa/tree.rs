@@ -31,6 +31,8 @@ pub struct Tree {
     pub(super) watches: usize,
     /// Those of them that watch the whole subtree.
     pub(super) deep_watches: usize,
+    /// When a node was last changed through an open; none: nobody asks.
+    pub(super) own_changes: Option<HashMap<NodeKey, Moment>>,
     /// One component on disk, as the wire calls it.
     pub(super) name_on_wire: fn(&[u8]) -> String,
 }
@@ -214,6 +216,7 @@ impl Tree {
             times: HashMap::new(),
             watches: 0,
             deep_watches: 0,
+            own_changes: None,
             name_on_wire,
         }
     }

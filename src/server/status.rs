@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::session::{OpenKind, Who};
+use crate::watch::Level;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -185,11 +186,21 @@ impl Server {
 
 /// The level at which changes made outside SMB are seen, and why.
 fn coherence(watch: &crate::watch::Status) -> (String, String) {
-    match (&watch.trouble, watch.source) {
-        (Some(trouble), _) => ("none".into(), trouble.to_string()),
-        (None, Some(source)) => ("async".into(), format!("{source}, {} watched", watch.watched)),
-        (None, None) => ("async".into(), "nothing watched yet".into()),
+    let level = match watch.level {
+        Level::Async => "async".to_owned(),
+        // Not less than it is.
+        Level::Poll(bound) => format!("poll <= {} s", bound.as_millis().div_ceil(100) as f64 / 10.0),
+        Level::None => "none".to_owned(),
+    };
+    let mut why: Vec<String> = watch.sources.iter().map(|source| (*source).to_owned()).collect();
+    match &watch.trouble {
+        Some(trouble) => why.push(trouble.to_string()),
+        None => why.push(format!("{} watched", watch.watched)),
     }
+    if watch.remote && watch.level == Level::Async {
+        why.push("what happens elsewhere is not seen".to_owned());
+    }
+    (level, why.join(", "))
 }
 
 fn shown(who: &Who) -> String {

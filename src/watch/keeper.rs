@@ -118,8 +118,8 @@ impl Shared {
     }
 
     fn handle_of(&self, node: NodeKey) -> Option<FileHandle> {
-        let source = self.inner.lock().source.clone();
-        source?.handle(node)
+        let via = self.inner.lock().table.get(node)?.via;
+        self.source_if_running(via)?.handle(node)
     }
 
     fn stranger(&self, export: &Export, handle: &FileHandle) {
@@ -160,17 +160,14 @@ impl Shared {
     /// Takes marks away that nobody has needed since then.
     pub(super) fn sweep(self: &Arc<Shared>, then: Option<Instant>) {
         let Some(then) = then else { return };
-        let (idle, source) = {
-            let inner = self.inner.lock();
-            (inner.table.idle_since(then), inner.source.clone())
-        };
-        let (Some(export), Some(source)) = (self.export(), source) else { return };
+        let idle = self.inner.lock().table.idle_since(then);
+        let Some(export) = self.export() else { return };
         for key in idle {
             let path = self.path_of(key);
             let found = path.and_then(|path| export.open_rel(&disk_path(&path)).ok());
             let object = found.filter(|found| found.stat.key == key).map(|found| found.object);
             let by_handle = match object {
-                None => source.handle(key).and_then(|handle| export.open_handle(&handle).ok()),
+                None => self.handle_of(key).and_then(|handle| export.open_handle(&handle).ok()),
                 Some(_) => None,
             };
             let _marking = self.marking.lock();
@@ -179,10 +176,13 @@ impl Shared {
             if inner.table.get(key).is_none_or(|entry| entry.idle.is_none_or(|since| since > then)) {
                 continue;
             }
-            let directory = inner.table.forget(key, Instant::now()).is_some_and(|entry| entry.directory);
+            let Some(entry) = inner.table.forget(key, Instant::now()) else { continue };
             drop(inner);
-            let fd = object.as_ref().map(|object| object.as_fd());
-            source.remove(fd.or(by_handle.as_ref().map(AsFd::as_fd)), key, directory);
+            self.unpoll(key);
+            if let Some(source) = self.source_if_running(entry.via) {
+                let fd = object.as_ref().map(|object| object.as_fd());
+                source.remove(fd.or(by_handle.as_ref().map(AsFd::as_fd)), key, entry.directory);
+            }
         }
     }
 }

@@ -8,15 +8,20 @@
 //! One [`Watch`] for each exported path. What depends on hearing of changes (a lease, an oplock, a notification, a name
 //! index) asks [`Watch::ensure`] first and keeps the [`Token`]; without one there is no promise.
 //!
-//! Two threads of its own, once something is watched: the **reader** never touches the exported path, so events come
-//! in whatever hangs there; the **keeper** does (new subdirectories, marks to take away), and may hang.
+//! Threads of its own, once something is watched: a **reader** for each source never touches the exported path, so
+//! events come in whatever hangs there; the **keeper** does (new subdirectories, marks to take away), and may hang; so may
+//! the **poller**, which looks again and again where the kernel is blind.
 //!
-//! Locks: `marking`, then the rules, then the table. Only `marking` is held across system calls on the path, and the
-//! reader never takes it.
+//! Locks: `marking`, then what a look saw last, then the rules, then the table. Only the first two are held across system
+//! calls on the path, and a reader takes neither.
 
+mod excuse;
 mod fanotify;
+mod inotify;
 mod keeper;
 mod ledger;
+mod mark;
+mod poll;
 mod reader;
 mod source;
 mod subtree;
@@ -26,18 +31,19 @@ mod tests;
 mod translate;
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use crate::config::Watch as Mode;
 use crate::fsa::change::{self, Change};
 use crate::fsa::{Effects, Moment, RelPath, Tree};
 use crate::posix::{self, Export, Kind, Object};
-use crate::sys;
 use crate::types::NodeKey;
 use ledger::Ledger;
 use source::Source;
@@ -66,6 +72,8 @@ pub enum NoWatch {
     Exhausted(&'static str),
     #[error("the kernel cannot watch this file system: {0}")]
     Unsupported(Errno),
+    #[error("too many directories to be watched one by one")]
+    TooMany,
     #[error("cannot be watched: {0}")]
     Failed(Errno),
 }
@@ -87,12 +95,44 @@ pub struct Ground {
 /// How much can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// `fanotify`, `inotify`; none: nothing was watched yet, or nothing can be.
-    pub source: Option<&'static str>,
+    pub level: Level,
+    /// `fanotify`, `inotify`, as far as they were needed.
+    pub sources: Vec<&'static str>,
     /// Files and directories that are watched.
     pub watched: usize,
     /// Why the last attempt failed, if it did.
     pub trouble: Option<NoWatch>,
+    /// The file system can be changed where the kernel does not see it.
+    pub remote: bool,
+}
+
+/// How soon a change from outside is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The kernel tells.
+    Async,
+    /// At the latest after this.
+    Poll(Duration),
+    None,
+}
+
+bitflags::bitflags! {
+    /// How something is watched.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub(crate) struct Via: u8 {
+        const FANOTIFY = 0x1;
+        const INOTIFY = 0x2;
+        const POLL = 0x4;
+    }
+}
+
+/// As the share says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct How {
+    mode: Mode,
+    interval: Duration,
+    /// The sources to try, first to last.
+    sources: &'static [Via],
 }
 
 /// Changes from outside, of one exported path. Its threads end with it.
@@ -103,6 +143,7 @@ struct Shared {
     inner: Mutex<Inner>,
     /// Held while marks are added or taken away.
     marking: Mutex<()>,
+    polls: Mutex<poll::Polls>,
     ledger: Ledger,
     /// Our own changes of names are to be noted.
     noting: AtomicBool,
@@ -110,16 +151,26 @@ struct Shared {
 
 struct Inner {
     table: Table,
-    on: bool,
-    source: Option<Arc<dyn Source>>,
-    /// Ends the reader when it is dropped.
-    stop: Option<OwnedFd>,
+    how: How,
+    running: Vec<Running>,
+    /// Devices that a source cannot watch.
+    cannot: HashSet<(u64, Via)>,
+    /// Ends the poller when it is dropped.
+    poller: Option<mpsc::Sender<()>>,
     keeper: Option<mpsc::Sender<keeper::Task>>,
     trouble: Option<NoWatch>,
     /// Directories whose `read` is to be cleared once all events are in.
     cleared: Vec<NodeKey>,
     /// Directories of subtrees that could not be watched.
     uncovered: bool,
+}
+
+/// A source with its reader.
+struct Running {
+    via: Via,
+    source: Arc<dyn Source>,
+    /// Ends the reader when it is dropped.
+    _stop: OwnedFd,
 }
 
 /// Somebody depends on hearing of changes. Dropped: no more.
@@ -149,7 +200,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut inner = self.0.inner.lock();
         inner.keeper = None;
-        inner.stop = None;
+        inner.poller = None;
+        inner.running.clear();
     }
 }
 
@@ -159,23 +211,26 @@ impl Watch {
             ground,
             inner: Mutex::new(Inner {
                 table: Table::default(),
-                on: true,
-                source: None,
-                stop: None,
+                how: How { mode: Mode::Auto, interval: Duration::from_secs(2), sources: mark::SOURCES },
+                running: Vec::new(),
+                cannot: HashSet::new(),
+                poller: None,
                 keeper: None,
                 trouble: None,
                 cleared: Vec::new(),
                 uncovered: false,
             }),
             marking: Mutex::new(()),
+            polls: Mutex::default(),
             ledger: Ledger::default(),
             noting: AtomicBool::new(false),
         }))
     }
 
     /// As the share says. What is watched already stays so.
-    pub fn configure(&self, how: crate::config::Watch) {
-        self.0.inner.lock().on = how != crate::config::Watch::Off;
+    pub fn configure(&self, mode: Mode, interval: Duration) {
+        let mut inner = self.0.inner.lock();
+        inner.how = How { mode, interval, ..inner.how };
     }
 
     /// Changes of `object`, which stands at `path`, are told from the moment this returns until the token is dropped.
@@ -195,12 +250,29 @@ impl Watch {
         Arc::new(Hook(Arc::downgrade(&self.0)))
     }
 
+    /// What the sources are, first to last.
+    #[cfg(test)]
+    fn by(&self, sources: &'static [Via]) {
+        self.0.inner.lock().how.sources = sources;
+    }
+
     pub fn status(&self) -> Status {
+        let remote = self.0.export().is_some_and(|export| !export.is_quick());
         let inner = self.0.inner.lock();
+        let trouble = if inner.how.mode == Mode::Off { Some(NoWatch::Off) } else { inner.trouble.clone() };
+        let polls = inner.how.polls(remote);
+        let level = match (&trouble, polls) {
+            (Some(NoWatch::Off), _) => Level::None,
+            (_, true) => Level::Poll(self.0.polls.lock().bound(inner.how.interval)),
+            (Some(_), false) => Level::None,
+            (None, false) => Level::Async,
+        };
         Status {
-            source: inner.source.as_ref().map(|source| source.name()),
+            level,
+            sources: inner.running.iter().map(|running| running.source.name()).collect(),
             watched: inner.table.len() - inner.table.idle(),
-            trouble: if inner.on { inner.trouble.clone() } else { Some(NoWatch::Off) },
+            trouble,
+            remote,
         }
     }
 }
@@ -234,90 +306,6 @@ impl Shared {
             self.walk(object, interest);
         }
         Ok(token)
-    }
-
-    /// Marks the object and counts who wants it.
-    fn hold(
-        self: &Arc<Shared>,
-        object: BorrowedFd<'_>,
-        key: NodeKey,
-        directory: bool,
-        path: Option<&RelPath>,
-        hold: Hold,
-    ) -> Result<(), NoWatch> {
-        let now = Instant::now();
-        {
-            let mut inner = self.inner.lock();
-            if !inner.on {
-                return Err(NoWatch::Off);
-            }
-            // Whoever pins it has it open: it is the same object, and what was marked is.
-            if inner.table.get(key).is_some_and(|e| e.is_pinned() && e.marked.contains(hold.interest)) {
-                inner.table.hold(key, directory, Interest::empty(), path, hold, now);
-                return Ok(());
-            }
-        }
-        let _marking = self.marking.lock();
-        self.mark(object, key, directory, hold.interest)?;
-        self.inner.lock().table.hold(key, directory, hold.interest, path, hold, now);
-        Ok(())
-    }
-
-    /// With `marking` held.
-    fn mark(
-        self: &Arc<Shared>,
-        object: BorrowedFd<'_>,
-        key: NodeKey,
-        directory: bool,
-        interest: Interest,
-    ) -> Result<(), NoWatch> {
-        let done = self.source().and_then(|source| {
-            let add = || source.add(object, key, directory, interest);
-            match add() {
-                // The kernel wants the right to read; who may not may still hold a lease.
-                Err(Errno::ACCESS | Errno::PERM) => sys::creds::as_process(add).unwrap_or(Err(Errno::PERM)),
-                other => other,
-            }
-        });
-        let trouble = match done {
-            Ok(()) => None,
-            Err(Errno::NOSPC) => Some(NoWatch::Exhausted("fs.fanotify.max_user_marks")),
-            Err(Errno::MFILE) => Some(NoWatch::Exhausted("fs.fanotify.max_user_groups")),
-            Err(
-                errno @ (Errno::OPNOTSUPP
-                | Errno::NODEV
-                | Errno::XDEV
-                | Errno::INVAL
-                | Errno::NOSYS
-                | Errno::OVERFLOW),
-            ) => Some(NoWatch::Unsupported(errno)),
-            Err(errno) => Some(NoWatch::Failed(errno)),
-        };
-        let mut inner = self.inner.lock();
-        if trouble != inner.trouble {
-            match &trouble {
-                Some(why) => log::warn!("{}: changes made outside SMB are missed: {why}", self.ground.name),
-                None => log::info!("{}: changes made outside SMB are seen again", self.ground.name),
-            }
-            inner.trouble = trouble.clone();
-        }
-        trouble.map_or(Ok(()), Err)
-    }
-
-    /// The source, made when it is first needed. With `marking` held.
-    fn source(self: &Arc<Shared>) -> Result<Arc<dyn Source>, Errno> {
-        if let Some(source) = &self.inner.lock().source {
-            return Ok(Arc::clone(source));
-        }
-        let made = sys::creds::as_process(fanotify::Fanotify::new).unwrap_or(Err(Errno::PERM))?;
-        let source: Arc<dyn Source> = Arc::new(made);
-        let stop = reader::start(self, Arc::clone(&source))?;
-        let keeper = keeper::start(self)?;
-        let mut inner = self.inner.lock();
-        inner.source = Some(Arc::clone(&source));
-        inner.stop = Some(stop);
-        inner.keeper = Some(keeper);
-        Ok(source)
     }
 
     fn export(&self) -> Option<Arc<Export>> {
@@ -373,18 +361,30 @@ impl posix::Watcher for Hook {
     fn watch(&self, dir: BorrowedFd<'_>, key: NodeKey) -> Option<Box<dyn Any + Send + Sync>> {
         let shared = self.0.upgrade()?;
         let hold = Hold { interest: Interest::NAMES, pins: false, deep: false };
+        if shared.inner.lock().how.mode == Mode::Poll {
+            // Reading it once more is no more than looking at it again and again.
+            return None;
+        }
         shared.hold(dir, key, true, None, hold).ok()?;
         Some(Box::new(Token { shared: Weak::clone(&self.0), held: smallvec::smallvec![(key, hold)] }))
     }
 
     fn expect(&self, dir: NodeKey, name: &[u8], added: bool) -> Option<u64> {
         let shared = self.0.upgrade()?;
-        let noting = shared.noting.load(Ordering::Acquire);
-        noting.then(|| shared.ledger.expect(dir, name, added, Instant::now()))
+        if !shared.noting.load(Ordering::Acquire) {
+            return None;
+        }
+        if let Some(excuses) = shared.inner.lock().table.excuses(dir) {
+            excuses.name(name, added);
+        }
+        Some(shared.ledger.expect(dir, name, added, Instant::now()))
     }
 
     fn failed(&self, dir: NodeKey, name: &[u8], added: bool, number: u64) {
         let Some(shared) = self.0.upgrade() else { return };
+        if let Some(excuses) = shared.inner.lock().table.excuses(dir) {
+            excuses.retract(name);
+        }
         if shared.ledger.failed(dir, name, number)
             && let Some(path) = shared.path_of(dir).map(|dir| dir.child(name))
         {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::keeper::Task;
 use super::source::{Event, Name, Source};
-use super::translate::{Outcome, translate};
+use super::translate::{Outcome, excuse, translate};
 use super::{BATCH, Shared};
 use crate::fsa::Effects;
 use crate::fsa::change;
@@ -49,7 +49,7 @@ fn run(shared: &Weak<Shared>, source: &dyn Source, stop: &OwnedFd) {
         let work = || shared.turn(source);
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
             log::error!("{}: a change made outside SMB could not be told", shared.ground.name);
-            shared.heard(vec![Event::lost()]);
+            shared.heard(vec![Event::lost()], true);
         }
     }
 }
@@ -71,16 +71,17 @@ fn muddled(mut touched: Vec<(NodeKey, Name, bool)>) -> Vec<Task> {
 impl Shared {
     fn turn(self: &Arc<Shared>, source: &dyn Source) {
         match source.read() {
-            Ok(events) => self.heard(events.unwrap_or_default()),
+            Ok(events) => self.heard(events.unwrap_or_default(), true),
             Err(errno) => {
                 log::error!("{}: events cannot be read: {errno}", self.ground.name);
-                self.heard(vec![Event::lost()]);
+                self.heard(vec![Event::lost()], true);
             }
         }
         self.clear_read(source);
     }
 
-    pub(super) fn heard(self: &Arc<Shared>, events: Vec<Event>) {
+    /// `kernel`: it said so. Else a look did.
+    pub(super) fn heard(self: &Arc<Shared>, events: Vec<Event>, kernel: bool) {
         let mut touched = Vec::new();
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
@@ -91,8 +92,10 @@ impl Shared {
                 let (now, moment) = (Instant::now(), self.now());
                 for event in events.by_ref().take(BATCH) {
                     let mut inner = self.inner.lock();
-                    let known = |key| rules.path_of_node(key);
-                    translate(&mut inner.table, &self.ledger, event, &known, now, &mut outcome);
+                    if kernel {
+                        excuse(&mut inner.table, &event.what);
+                    }
+                    translate(&mut inner.table, &self.ledger, event, &rules, now, &mut outcome);
                     drop(inner);
                     for change in outcome.changes.drain(..) {
                         effects.extend(change::apply(&mut rules, &change, moment));
@@ -130,7 +133,7 @@ impl Shared {
                 return;
             }
             while let Ok(Some(events)) = source.read() {
-                self.heard(events);
+                self.heard(events, true);
             }
             let mut inner = self.inner.lock();
             for dir in due {

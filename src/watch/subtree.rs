@@ -17,6 +17,8 @@ use crate::types::NodeKey;
 
 /// Directories that are watched at most for one exported path.
 pub(super) const MOST: usize = 64 * 1024;
+/// Of them, those that are polled: a look at each takes several system calls.
+const MOST_POLLED: usize = 4096;
 /// Levels beneath the top that are watched; each costs a descriptor while they are walked.
 const DEEPEST: usize = 128;
 
@@ -54,19 +56,21 @@ impl Shared {
         interest: Interest,
     ) -> Result<(), NoWatch> {
         let _marking = self.marking.lock();
-        if self.inner.lock().table.len() >= MOST {
+        let full = self.inner.lock().table.len() >= MOST || self.polls.lock().len() >= MOST_POLLED;
+        if full {
             let mut inner = self.inner.lock();
             if !inner.uncovered {
                 inner.uncovered = true;
+                let most = inner.table.len();
                 log::warn!(
-                    "{}: more than {MOST} directories are to be watched at once; changes made outside SMB are missed in the others",
+                    "{}: more than {most} directories are to be watched at once; changes made outside SMB are missed in the others",
                     self.ground.name
                 );
             }
-            return Err(NoWatch::Failed(rustix::io::Errno::NOSPC));
+            return Err(NoWatch::TooMany);
         }
-        self.mark(fd, key, true, interest)?;
-        self.inner.lock().table.cover(key, at, interest, Instant::now());
+        let via = self.mark(fd, key, true, interest)?;
+        self.inner.lock().table.cover(key, at, (interest, via), Instant::now());
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::Interest;
+use super::excuse::Excuses;
 use super::source::Name;
+use super::{Interest, Via};
 use crate::fsa::RelPath;
 use crate::types::NodeKey;
 
@@ -12,8 +13,11 @@ use crate::types::NodeKey;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub directory: bool,
-    /// What the source hears of.
+    /// What is heard of, or looked at.
     pub marked: Interest,
+    /// How.
+    pub via: Via,
+    excuses: Option<Box<Excuses>>,
     /// Tokens, by what they want: NAMES, CONTENT, OPENS.
     wants: [u32; 3],
     /// Tokens whose holder keeps the object open: its inode is not another's.
@@ -95,6 +99,11 @@ impl Table {
         self.entries.get_mut(&key)
     }
 
+    /// Of a directory that is polled.
+    pub fn excuses(&mut self, key: NodeKey) -> Option<&mut Excuses> {
+        self.entries.get_mut(&key)?.excuses.as_deref_mut()
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -112,12 +121,12 @@ impl Table {
         &mut self,
         key: NodeKey,
         directory: bool,
-        marked: Interest,
+        (marked, via): (Interest, Via),
         path: Option<&RelPath>,
         hold: Hold,
         now: Instant,
     ) {
-        let entry = self.entry(key, directory, marked, now);
+        let entry = self.entry(key, directory, (marked, via), now);
         entry.count(hold, true);
         if let Some(path) = path {
             entry.place = Some(path.clone());
@@ -141,7 +150,7 @@ impl Table {
     }
 
     /// It stands in a directory of a subtree that is watched as a whole.
-    pub fn cover(&mut self, key: NodeKey, at: (NodeKey, Name), marked: Interest, now: Instant) {
+    pub fn cover(&mut self, key: NodeKey, at: (NodeKey, Name), marked: (Interest, Via), now: Instant) {
         let entry = self.entry(key, true, marked, now);
         if let Some(old) = entry.under.replace(at.clone())
             && old != at
@@ -168,13 +177,21 @@ impl Table {
         key
     }
 
-    fn entry(&mut self, key: NodeKey, directory: bool, marked: Interest, now: Instant) -> &mut Entry {
+    fn entry(
+        &mut self,
+        key: NodeKey,
+        directory: bool,
+        (marked, via): (Interest, Via),
+        now: Instant,
+    ) -> &mut Entry {
         let idle = &mut self.idle;
         let entry = self.entries.entry(key).or_insert_with(|| {
             *idle += 1;
             Entry {
                 directory,
                 marked: Interest::empty(),
+                via: Via::empty(),
+                excuses: None,
                 wants: [0; 3],
                 pins: 0,
                 deep: 0,
@@ -187,6 +204,10 @@ impl Table {
             }
         });
         entry.marked |= marked;
+        entry.via |= via;
+        if entry.via.contains(Via::POLL) && directory {
+            entry.excuses.get_or_insert_default();
+        }
         entry.used = now;
         entry
     }

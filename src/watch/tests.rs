@@ -1,6 +1,7 @@
 //! What is told of changes that others make, and what is not told of our own. "Others" are processes of their own: a
 //! shell. The tests run with each source.
 
+mod poll;
 mod table;
 
 use std::path::PathBuf;
@@ -11,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::{ExportSlot, Ground, Interest, Token, Watch};
+use super::{ExportSlot, Ground, Interest, Mode, Token, Via, Watch};
 use crate::fsa::{
     Effect, Filter, Moment, Notified, NotifyAction, NotifyAsk, Notifying, OpenAsk, Opening, RelPath, Tree,
     WaiterId,
 };
-use crate::posix::{Export, Policy};
+use crate::posix::{Export, Found, Last, Lookup, NewFile, Policy, SmbPath};
 use crate::types::{AccessMask, NodeKey, OpenId, OplockLevel, ShareAccess};
 
 /// Longer than any event takes on a busy machine.
@@ -37,16 +38,9 @@ struct World {
 use NotifyAction as A;
 
 impl World {
-    fn new() -> World {
-        World::in_directory(tempfile::tempdir().unwrap())
-    }
-
-    /// Where many files are made quickly, if there is such a place.
-    fn quick() -> World {
-        World::in_directory(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
-    }
-
-    fn in_directory(dir: tempfile::TempDir) -> World {
+    /// In memory, where that is possible: some tests make many files.
+    fn new(via: &'static [Via]) -> World {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let slot = ExportSlot::default();
         let rules = Arc::new(Mutex::new(Tree::new()));
         let (sender, effects) = channel();
@@ -61,6 +55,10 @@ impl World {
                 done.into_iter().for_each(|effect| sender.send(effect).unwrap());
             }),
         });
+        watch.by(via);
+        if via == [Via::POLL] {
+            watch.configure(Mode::Poll, Duration::from_millis(100));
+        }
         let policy = Policy { watcher: Some(watch.watcher()), ..Policy::default() };
         let export = Arc::new(Export::open(dir.path(), policy).unwrap());
         *slot.lock() = Some(Arc::clone(&export));
@@ -76,6 +74,33 @@ impl World {
     fn sh(&self, script: &str) {
         let status = Command::new("sh").arg("-ec").arg(script).current_dir(self.dir.path()).status().unwrap();
         assert!(status.success(), "{script}");
+    }
+
+    /// What a client does.
+    fn make(&self, name: &str, directory: bool) {
+        let path = SmbPath::parse(name).unwrap();
+        let Ok(Lookup::Missing(missing)) = self.export.lookup(&path, Last::Keep) else {
+            panic!("{name} is there");
+        };
+        self.export.create(&missing, NewFile { directory, ..Default::default() }).unwrap();
+    }
+
+    fn found(&self, name: &str) -> Found {
+        match self.export.lookup(&SmbPath::parse(name).unwrap(), Last::Keep) {
+            Ok(Lookup::Found(found)) => found,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        let found = self.found(from);
+        let target = self.export.target(&SmbPath::parse(to).unwrap()).unwrap();
+        self.export.rename(&found.object, &found.path, &target, true).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        let found = self.found(name);
+        self.export.remove(&found.object, &found.path).unwrap();
     }
 
     /// Opens it as a client would, with a watch.
@@ -152,11 +177,43 @@ impl World {
     }
 }
 
+/// Each test with each of the kernel's ways.
+macro_rules! with_both {
+    ($($name:ident)*) => {
+        mod fanotify {
+            $(#[test]
+            fn $name() {
+                super::$name(super::World::new(&[super::Via::FANOTIFY]));
+            })*
+        }
+        mod inotify {
+            $(#[test]
+            fn $name() {
+                super::$name(super::World::new(&[super::Via::INOTIFY]));
+            })*
+        }
+    };
+}
+
+with_both! {
+    names_and_pairs_are_told
+    content_and_attributes_of_what_is_in_the_directory_are_told
+    our_own_changes_are_not_told_again
+    a_subtree_is_told_with_what_appears_in_it
+    a_subtree_moved_in_is_watched_and_one_moved_out_is_not
+    what_a_client_makes_in_a_subtree_is_watched_and_not_told_again
+    a_watched_directory_keeps_its_watch_under_a_new_name
+    a_watched_directory_that_is_deleted_ends_its_notifications
+    a_write_from_outside_breaks_what_is_cached_through_any_name
+    a_file_whose_name_is_gone_is_known_to_be
+    lost_events_are_told_as_lost
+    marks_that_nobody_needs_go
+    a_name_index_learns_of_names_that_others_make
+}
+
 const NAMES: Filter = Filter::FILE_NAME.union(Filter::DIR_NAME);
 
-#[test]
-fn names_and_pairs_are_told() {
-    let mut w = World::new();
+fn names_and_pairs_are_told(mut w: World) {
     w.sh("mkdir d");
     let d = w.notify("d", NAMES, false);
     w.sh("cd d; : > a; mkdir s; mv a b; mv b ../b; mv ../b c; rm c; rmdir s; ln -s x l; mkfifo f; : > end");
@@ -178,9 +235,7 @@ fn names_and_pairs_are_told() {
     );
 }
 
-#[test]
-fn content_and_attributes_of_what_is_in_the_directory_are_told() {
-    let mut w = World::new();
+fn content_and_attributes_of_what_is_in_the_directory_are_told(mut w: World) {
     w.sh("mkdir -p d/sub; cd d; touch a b c e");
     let d = w.notify("d", Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES, false);
     let scripts = [
@@ -202,24 +257,22 @@ fn content_and_attributes_of_what_is_in_the_directory_are_told() {
     }
 }
 
-#[test]
-fn our_own_changes_are_not_told_again() {
-    let mut w = World::new();
+fn our_own_changes_are_not_told_again(mut w: World) {
     w.sh("mkdir d e");
     let d = w.notify("d", NAMES, false);
-    std::fs::write(w.at("d/own"), "x").unwrap();
-    std::fs::rename(w.at("d/own"), w.at("d/own2")).unwrap();
-    std::fs::rename(w.at("d/own2"), w.at("e/own2")).unwrap();
-    std::fs::rename(w.at("e/own2"), w.at("d/own3")).unwrap();
-    std::fs::remove_file(w.at("d/own3")).unwrap();
+    w.make("d\\own", false);
+    w.rename("d\\own", "d\\own2");
+    w.rename("d\\own2", "e\\own2");
+    w.rename("e\\own2", "d\\own3");
+    w.make("d\\own", false);
+    w.rename("d\\own3", "d\\own");
+    w.remove("d\\own");
     // Somebody else's of the same name are.
     w.sh("touch d/own; rm d/own; : > d/end");
     w.expect(d, &[(A::ADDED, "own"), (A::REMOVED, "own"), (A::ADDED, "end")]);
 }
 
-#[test]
-fn a_subtree_is_told_with_what_appears_in_it() {
-    let mut w = World::new();
+fn a_subtree_is_told_with_what_appears_in_it(mut w: World) {
     w.sh("mkdir -p d/x/y");
     let d = w.notify("d", NAMES, true);
     w.sh("touch d/x/y/f");
@@ -248,9 +301,7 @@ fn a_subtree_is_told_with_what_appears_in_it() {
     );
 }
 
-#[test]
-fn a_subtree_moved_in_is_watched_and_one_moved_out_is_not() {
-    let mut w = World::new();
+fn a_subtree_moved_in_is_watched_and_one_moved_out_is_not(mut w: World) {
     w.sh("mkdir -p d other/sub/deep");
     let d = w.notify("d", NAMES, true);
     w.sh("mv other d/in");
@@ -265,23 +316,13 @@ fn a_subtree_moved_in_is_watched_and_one_moved_out_is_not() {
     w.expect(d, &[(A::ADDED, "in\\sub\\deep\\f"), (A::REMOVED, "in"), (A::ADDED, "end")]);
 }
 
-#[test]
-fn what_a_client_makes_in_a_subtree_is_watched_and_not_told_again() {
-    let mut w = World::new();
+fn what_a_client_makes_in_a_subtree_is_watched_and_not_told_again(mut w: World) {
     w.sh("mkdir d");
     let d = w.notify("d", NAMES, true);
-    let made = |w: &World, name: &str, directory: bool| {
-        let path = crate::posix::SmbPath::parse(name).unwrap();
-        let Ok(crate::posix::Lookup::Missing(missing)) = w.export.lookup(&path, crate::posix::Last::Keep)
-        else {
-            panic!("{name} is there");
-        };
-        w.export.create(&missing, crate::posix::NewFile { directory, ..Default::default() }).unwrap();
-    };
     for n in 0..50 {
-        made(&w, &format!("d\\own{n}"), true);
+        w.make(&format!("d\\own{n}"), true);
         for m in 0..5 {
-            made(&w, &format!("d\\own{n}\\{m}"), m % 2 == 0);
+            w.make(&format!("d\\own{n}\\{m}"), m % 2 == 0);
         }
     }
     let end = Instant::now() + PATIENCE;
@@ -293,9 +334,7 @@ fn what_a_client_makes_in_a_subtree_is_watched_and_not_told_again() {
     w.expect(d, &[(A::ADDED, "own7\\2\\f")]);
 }
 
-#[test]
-fn a_watched_directory_keeps_its_watch_under_a_new_name() {
-    let mut w = World::new();
+fn a_watched_directory_keeps_its_watch_under_a_new_name(mut w: World) {
     w.sh("mkdir -p a/d b");
     let d = w.notify("a/d", NAMES, false);
     w.sh("touch a/d/1; mv a/d a/e; touch a/e/2");
@@ -311,9 +350,7 @@ fn a_watched_directory_keeps_its_watch_under_a_new_name() {
     }
 }
 
-#[test]
-fn a_watched_directory_that_is_deleted_ends_its_notifications() {
-    let mut w = World::new();
+fn a_watched_directory_that_is_deleted_ends_its_notifications(mut w: World) {
     w.sh("mkdir -p a/d");
     w.notify("a/d", NAMES, false);
     w.sh("rmdir a/d");
@@ -322,9 +359,7 @@ fn a_watched_directory_that_is_deleted_ends_its_notifications() {
     assert!(matches!(&effect, Effect::Notify { answer, .. } if *answer == deleted), "{effect:?}");
 }
 
-#[test]
-fn a_write_from_outside_breaks_what_is_cached_through_any_name() {
-    let mut w = World::new();
+fn a_write_from_outside_breaks_what_is_cached_through_any_name(mut w: World) {
     w.sh("mkdir d e; echo x > d/f; ln d/f e/g");
     let (one, _) = w.open("d/f", Interest::CONTENT, false);
     for script in ["echo y >> d/f", "echo z >> e/g", "truncate -s 0 e/g"] {
@@ -351,9 +386,7 @@ fn a_write_from_outside_breaks_what_is_cached_through_any_name() {
     assert!(w.effects.try_recv().is_err());
 }
 
-#[test]
-fn a_file_whose_name_is_gone_is_known_to_be() {
-    let mut w = World::new();
+fn a_file_whose_name_is_gone_is_known_to_be(mut w: World) {
     w.sh("mkdir d e; echo x > d/f");
     let (one, _) = w.open("d/f", Interest::CONTENT, false);
     w.sh("mv d/f e/g");
@@ -369,9 +402,7 @@ fn a_file_whose_name_is_gone_is_known_to_be() {
     }
 }
 
-#[test]
-fn lost_events_are_told_as_lost() {
-    let mut w = World::quick();
+fn lost_events_are_told_as_lost(mut w: World) {
     w.sh("mkdir -p d/sub; echo x > f");
     let (cached, _) = w.open("f", Interest::CONTENT, false);
     assert_eq!(
@@ -379,8 +410,11 @@ fn lost_events_are_told_as_lost() {
         OplockLevel::LEVEL_II
     );
     w.notify("d", NAMES, true);
-    let limit: usize =
-        std::fs::read_to_string("/proc/sys/fs/fanotify/max_queued_events").unwrap().trim().parse().unwrap();
+    let limit = |way: &str| -> usize {
+        let text = std::fs::read_to_string(format!("/proc/sys/fs/{way}/max_queued_events")).unwrap();
+        text.trim().parse().unwrap()
+    };
+    let limit = limit("fanotify").max(limit("inotify"));
     {
         // Nobody reads meanwhile.
         let _rules = w.rules.lock();
@@ -405,9 +439,7 @@ fn lost_events_are_told_as_lost() {
     }
 }
 
-#[test]
-fn marks_that_nobody_needs_go() {
-    let mut w = World::new();
+fn marks_that_nobody_needs_go(mut w: World) {
     w.sh("mkdir -p d/x; : > f");
     w.notify("d", NAMES, true);
     w.open("f", Interest::CONTENT, false);
@@ -419,14 +451,12 @@ fn marks_that_nobody_needs_go() {
     let marks = std::fs::read_dir("/proc/self/fdinfo").unwrap().filter_map(Result::ok).any(|info| {
         let text = std::fs::read_to_string(info.path()).unwrap_or_default();
         let ino = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(w.at("f")).unwrap());
-        text.lines().any(|line| line.starts_with("fanotify ino:") && line.contains(&format!("ino:{ino:x} ")))
+        text.lines().any(|line| line.contains("notify ") && line.contains(&format!("ino:{ino:x} ")))
     });
     assert!(!marks, "the kernel still has a mark");
 }
 
-#[test]
-fn a_name_index_learns_of_names_that_others_make() {
-    let w = World::quick();
+fn a_name_index_learns_of_names_that_others_make(w: World) {
     w.sh("mkdir d; cd d; seq 1 8000 | xargs touch");
     let find = |name: &str| {
         let path = crate::posix::SmbPath::parse(&format!("d\\{name}")).unwrap();

@@ -6,8 +6,8 @@ use super::keeper::Task;
 use super::ledger::Ledger;
 use super::source::{Event, Name, Origin, What};
 use super::table::Table;
-use crate::fsa::RelPath;
 use crate::fsa::change::{Change, Facets, Kind};
+use crate::fsa::{RelPath, Tree};
 use crate::sys::handle::FileHandle;
 use crate::types::NodeKey;
 
@@ -25,14 +25,11 @@ pub(super) struct Outcome {
     pub tasks: Vec<Task>,
 }
 
-/// What the rules call a node that is open.
-pub(super) type Known<'a> = &'a dyn Fn(NodeKey) -> Option<RelPath>;
-
 pub(super) fn translate(
     table: &mut Table,
     ledger: &Ledger,
     mut event: Event,
-    known: Known<'_>,
+    rules: &Tree,
     now: Instant,
     out: &mut Outcome,
 ) {
@@ -49,7 +46,7 @@ pub(super) fn translate(
         };
     }
     let own = event.origin == Origin::Own;
-    let mut one = One { table, known, now, out, directory: event.directory, node: event.node, own };
+    let mut one = One { table, rules, now, out, directory: event.directory, node: event.node, own };
     match event.what {
         What::Created { at, moved } => one.created(at, moved),
         What::Removed { at, moved } => one.removed(&at, moved),
@@ -73,10 +70,33 @@ pub(super) fn translate(
     }
 }
 
+/// What the kernel tells, a look will find.
+pub(super) fn excuse(table: &mut Table, what: &What) {
+    let mut name = |at: &(NodeKey, Name), present| {
+        if let Some(excuses) = table.excuses(at.0) {
+            excuses.name(&at.1, present);
+        }
+    };
+    match what {
+        What::Created { at, .. } => name(at, true),
+        What::Removed { at, .. } => name(at, false),
+        What::Renamed { from, to } => {
+            name(from, false);
+            name(to, true);
+        }
+        What::Modified { at: Some(at), .. } => {
+            if let Some(excuses) = table.excuses(at.0) {
+                excuses.content(&at.1);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// One event on its way.
 struct One<'a> {
     table: &'a mut Table,
-    known: Known<'a>,
+    rules: &'a Tree,
     now: Instant,
     out: &'a mut Outcome,
     directory: bool,
@@ -86,11 +106,15 @@ struct One<'a> {
 
 impl One<'_> {
     fn path(&self, at: &(NodeKey, Name)) -> Option<RelPath> {
-        Some(self.table.path_of(at.0, self.known)?.child(&at.1))
+        Some(self.path_of(at.0)?.child(&at.1))
+    }
+
+    fn path_of(&self, key: NodeKey) -> Option<RelPath> {
+        self.table.path_of(key, &|key| self.rules.path_of_node(key))
     }
 
     fn open_path(&self) -> Option<RelPath> {
-        (self.known)(self.node?)
+        self.rules.path_of_node(self.node?)
     }
 
     fn tell(&mut self, mut change: Change) {
@@ -147,6 +171,8 @@ impl One<'_> {
         }
         let Some(path) = path.filter(|_| !self.own) else { return };
         self.touch(at, false);
+        // Not every source says what it was.
+        self.node = self.node.or_else(|| self.rules.node_at(&path));
         if moved && self.open_path().is_some() {
             // Where it went is to be looked for.
             self.verify();
@@ -183,7 +209,7 @@ impl One<'_> {
 
     fn modified(&mut self, at: Option<(NodeKey, Name)>, facets: Facets) {
         let path = at.and_then(|at| self.path(&at)).or_else(|| self.open_path());
-        let path = path.or_else(|| self.table.path_of(self.node?, self.known));
+        let path = path.or_else(|| self.path_of(self.node?));
         if let Some(path) = path {
             self.tell(Change::modified(path, self.directory, facets));
         }
@@ -205,7 +231,7 @@ impl One<'_> {
 
     /// Is what is open still where the rules have it?
     fn verify(&mut self) {
-        if let Some(node) = self.node.filter(|node| !self.own && (self.known)(*node).is_some()) {
+        if let Some(node) = self.node.filter(|node| !self.own && self.rules.path_of_node(*node).is_some()) {
             self.out.tasks.push(Task::Verify(node));
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! The process is this test binary again, running the test `backend::process`. It takes commands on its standard
 //! input, one a line, and answers each with a line on its standard error: `stall OP`, `fail OP` (with EIO), `go` (what
-//! was held back goes on, nothing is stalled or fails any more). OP: lookup, open, read, write, readdir.
+//! was held back goes on, nothing is stalled or fails any more), `far create NAME`, `far remove NAME`, `far append NAME`,
+//! `far rename NAME TO` (changes that the kernel of this machine does not see). OP: lookup, open, read, write, readdir.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -113,6 +114,7 @@ fn process() {
         match line.split_once(' ') {
             Some(("stall", op)) => drop(state.lock().unwrap().stalled.insert(op.to_owned())),
             Some(("fail", op)) => drop(state.lock().unwrap().failing.insert(op.to_owned())),
+            Some(("far", what)) => state.lock().unwrap().far(what),
             Some(("await", count)) => {
                 let count: usize = count.parse().unwrap();
                 while state.lock().unwrap().held.len() < count {
@@ -148,6 +150,18 @@ impl State {
         let ino = self.files.keys().last().map_or(2, |last| last + 1);
         self.files.insert(ino, (name.to_owned(), data));
         ino
+    }
+
+    fn far(&mut self, what: &str) {
+        let words: Vec<&str> = what.split(' ').collect();
+        let ino = self.find(OsStr::new(words[1]));
+        match (words[0], ino) {
+            ("create", None) => drop(self.add(words[1], Vec::new())),
+            ("remove", Some(ino)) => drop(self.files.remove(&ino)),
+            ("append", Some(ino)) => self.files.get_mut(&ino).unwrap().1.push(b'x'),
+            ("rename", Some(ino)) => self.files.get_mut(&ino).unwrap().0 = words[2].to_owned(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn find(&self, name: &OsStr) -> Option<u64> {

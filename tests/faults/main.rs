@@ -5,6 +5,7 @@ mod backend;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod far;
 
 use std::time::{Duration, Instant};
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::Interest;
 use super::super::source::Name;
 use super::super::table::{Hold, Table};
+use super::super::{Interest, Via};
 use crate::fsa::RelPath;
 use crate::types::NodeKey;
 
@@ -28,9 +28,9 @@ fn unknown(_: NodeKey) -> Option<RelPath> {
 fn tree(now: Instant) -> Table {
     let mut table = Table::default();
     let names = Interest::NAMES;
-    table.hold(key(1), true, names, Some(&RelPath::from("top")), hold(names, true), now);
-    table.cover(key(2), at(1, "a"), names, now);
-    table.cover(key(3), at(2, "b"), names, now);
+    table.hold(key(1), true, (names, Via::FANOTIFY), Some(&RelPath::from("top")), hold(names, true), now);
+    table.cover(key(2), at(1, "a"), (names, Via::FANOTIFY), now);
+    table.cover(key(3), at(2, "b"), (names, Via::FANOTIFY), now);
     table
 }
 
@@ -44,7 +44,7 @@ fn a_subtree_is_wanted_as_long_as_its_top_is() {
     assert_eq!(table.idle_since(now).len(), 3);
     assert!(now.checked_sub(Duration::from_secs(1)).is_none_or(|then| table.idle_since(then).is_empty()));
     // Another one in it.
-    table.hold(key(2), true, Interest::NAMES, None, hold(Interest::NAMES, true), now);
+    table.hold(key(2), true, (Interest::NAMES, Via::FANOTIFY), None, hold(Interest::NAMES, true), now);
     assert_eq!(table.idle_since(now), [key(1)]);
 }
 
@@ -53,7 +53,7 @@ fn interests_add_up() {
     let now = Instant::now();
     let mut table = tree(now);
     assert_eq!(table.deep_interest(key(3)), Interest::NAMES);
-    table.hold(key(2), true, Interest::CONTENT, None, hold(Interest::CONTENT, true), now);
+    table.hold(key(2), true, (Interest::CONTENT, Via::FANOTIFY), None, hold(Interest::CONTENT, true), now);
     assert_eq!(table.deep_interest(key(3)), Interest::NAMES | Interest::CONTENT);
     assert_eq!(table.get(key(2)).unwrap().marked, Interest::NAMES | Interest::CONTENT);
     table.release(key(2), hold(Interest::CONTENT, true), now);
@@ -84,7 +84,7 @@ fn what_is_moved_out_is_not_wanted_any_more() {
     assert_eq!(table.idle(), 2, "a and b");
     assert!(!table.is_covered(key(3)) && table.is_covered(key(1)));
     // And back.
-    table.cover(key(2), at(1, "again"), Interest::NAMES, now);
+    table.cover(key(2), at(1, "again"), (Interest::NAMES, Via::FANOTIFY), now);
     assert_eq!(table.idle(), 0);
     assert_eq!(table.path_of(key(3), &unknown), Some(RelPath::from("top/again/b")));
 }
@@ -93,11 +93,11 @@ fn what_is_moved_out_is_not_wanted_any_more() {
 fn a_directory_that_takes_anothers_name_takes_its_place() {
     let now = Instant::now();
     let mut table = tree(now);
-    table.cover(key(4), at(1, "c"), Interest::NAMES, now);
+    table.cover(key(4), at(1, "c"), (Interest::NAMES, Via::FANOTIFY), now);
     table.renamed(&at(1, "a"), &at(1, "c"), now);
     assert_eq!(table.child(key(1), b"c"), Some(key(2)));
     assert!(!table.is_covered(key(4)));
-    table.cover(key(5), at(1, "c"), Interest::NAMES, now);
+    table.cover(key(5), at(1, "c"), (Interest::NAMES, Via::FANOTIFY), now);
     assert!(!table.is_covered(key(2)) && table.is_covered(key(5)));
     assert_eq!(table.idle(), 3, "2, 3 and 4");
 }

@@ -16,12 +16,14 @@
 
 mod commands;
 mod negotiate;
+mod notify;
 mod request;
 mod session;
 mod transport;
 
 pub use commands::{Opened, create, fsctl, listed};
 pub use negotiate::{Negotiated, Offer};
+pub use notify::{NAMES, Watched};
 pub use request::{Compound, Request, encode};
 pub use session::Session;
 pub use transport::Reply;
