@@ -1,10 +1,11 @@
-//! Telling the holder of an oplock that it was broken (MS-SMB2 3.3.4.6): on one channel of his session, and on another if
-//! that one is lost or silent.
+//! Telling the holder of an oplock or a lease that it was broken (MS-SMB2 3.3.4.6, 3.3.4.7): on one of his connections,
+//! and on another if that one is lost or silent.
 
 use super::{Gate, close, effects, reply};
 use crate::conn::Connection;
-use crate::session::open::{Break, Unheard};
-use crate::session::{Open, Session};
+use crate::fsa::LeaseId;
+use crate::session::open::{Break, Breaks, Notice, Unheard};
+use crate::session::{Lease, Open, Session};
 use crate::sys::socket::unacknowledged;
 use crate::types::{ConnId, MessageId};
 use crate::wire::header::{Command, Header};
@@ -14,13 +15,85 @@ use std::time::Duration;
 
 /// A client has this long to answer a break (MS-SMB2 3.3.2.1).
 const TIMEOUT: Duration = Duration::from_secs(35);
-/// With more than one channel, TCP has this long to deliver it on one of them.
+/// With more than one connection, TCP has this long to deliver it on one of them.
 const SILENCE: Duration = Duration::from_secs(2);
+
+/// Whose rights are broken.
+#[derive(Clone, Debug)]
+enum Holder {
+    /// Of an oplock.
+    Open(Arc<Open>),
+    Lease(Arc<Lease>),
+}
+
+/// Where he can be told something now.
+struct Channel {
+    conn: Arc<Connection>,
+    /// The others.
+    more: bool,
+    /// Whose keys seal what is sent there, if anything has to be sealed.
+    seal: Option<Arc<Session>>,
+}
+
+impl Holder {
+    fn breaks(&self) -> &Breaks {
+        match self {
+            Holder::Open(open) => &open.breaks,
+            Holder::Lease(lease) => &lease.breaks,
+        }
+    }
+
+    fn opens(&self, gate: &Gate) -> Vec<Arc<Open>> {
+        match self {
+            Holder::Open(open) => vec![Arc::clone(open)],
+            Holder::Lease(lease) => lease.opens(&gate.opens),
+        }
+    }
+
+    /// He does not answer.
+    fn give_up(&self, gate: &Arc<Gate>) {
+        let effects = match self {
+            Holder::Open(open) => {
+                let Some(disk) = open.share().disk() else { return };
+                disk.area.rules.lock().break_unanswered(open.open_id(), disk.area.now())
+            }
+            Holder::Lease(lease) => lease.area.rules.lock().lease_unanswered(lease.id, lease.area.now()),
+        };
+        effects::carry_out(gate, effects);
+    }
+
+    /// An oplock is the session's of its open, and any of its channels will do. A lease is the client's, and any of its
+    /// connections will do, the oldest first as with Windows, unless what is said has to be sealed.
+    fn channels(&self, gate: &Gate) -> Vec<Channel> {
+        let mut conns = Vec::new();
+        let mut seal = None;
+        for open in self.opens(gate) {
+            let Some(session) = gate.sessions.get(open.session()) else { continue };
+            let sealed = session.security().is_some_and(|s| s.encrypt || open.tree.encrypt);
+            if sealed || matches!(self, Holder::Open(_)) {
+                conns = session.conns();
+                seal = sealed.then_some(session);
+                break;
+            }
+        }
+        if let (Holder::Lease(lease), true) = (self, conns.is_empty()) {
+            conns = gate.conns_of(lease.id.client);
+        }
+        let alive: Vec<_> = conns.into_iter().filter_map(|id| alive(gate, id)).collect();
+        let more = alive.len() > 1;
+        alive.into_iter().map(|conn| Channel { conn, more, seal: seal.clone() }).collect()
+    }
+}
 
 /// The client knows of the open: what was broken meanwhile is told now.
 pub fn announced(gate: &Arc<Gate>, open: &Arc<Open>) {
     for due in open.breaks.announced() {
-        tell(gate, open, due);
+        send(gate, &Holder::Open(Arc::clone(open)), due, None);
+    }
+    if let Some(lease) = open.lease.get() {
+        for due in lease.breaks.announced() {
+            send(gate, &Holder::Lease(Arc::clone(lease)), due, None);
+        }
     }
 }
 
@@ -28,111 +101,136 @@ pub fn announced(gate: &Arc<Gate>, open: &Arc<Open>) {
 pub fn told_again(gate: &Arc<Gate>, session: &Session, lost: ConnId) {
     for open in session.opens().into_iter().filter_map(|id| gate.opens.get(id)) {
         if let Some(unheard) = open.breaks.unheard(lost) {
-            send(gate, &open, unheard.what, Some(unheard));
+            send(gate, &Holder::Open(open), unheard.what, Some(unheard));
         }
     }
 }
 
-/// Tells of a break for the first time.
-pub fn tell(gate: &Arc<Gate>, open: &Arc<Open>, due: Break) {
-    send(gate, open, due, None);
+/// The same for the leases of the client whose connection it was.
+pub fn leases_told_again(gate: &Arc<Gate>, lost: &Connection) {
+    let Some(negotiated) = lost.negotiated.get() else { return };
+    for lease in gate.leases.of(negotiated.client_guid) {
+        if let Some(unheard) = lease.breaks.unheard(lost.id) {
+            send(gate, &Holder::Lease(lease), unheard.what, Some(unheard));
+        }
+    }
+}
+
+/// Tells of a break for the first time, unless the client is about to learn of what is broken.
+pub fn oplock(gate: &Arc<Gate>, open: &Arc<Open>, due: Break) {
+    if let Some(due) = open.breaks.due(due) {
+        send(gate, &Holder::Open(Arc::clone(open)), due, None);
+    }
+}
+
+/// The same of a lease.
+pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
+    // Else its last open is being closed.
+    let Some(lease) = gate.leases.get(id) else { return };
+    if let Some(due) = lease.breaks.due(due) {
+        send(gate, &Holder::Lease(lease), due, None);
+    }
 }
 
 /// A handle that waits for its client stands in nobody's way: it is closed.
-fn send(gate: &Arc<Gate>, open: &Arc<Open>, due: Break, mut before: Option<Unheard>) {
+fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unheard>) {
     let first = before.is_none();
-    while let Some((session, conn)) = channel(gate, open) {
-        let serial = transmit(open, &session, &conn, due, before);
+    while let Some(channel) = holder.channels(gate).into_iter().next() {
+        let serial = transmit(holder, &channel, due, before);
         // Whoever ends the connection sees that it was sent there, unless it had ended before.
-        if conn.is_ended() {
-            before = open.breaks.unheard(conn.id);
+        if channel.conn.is_ended() {
+            before = holder.breaks().unheard(channel.conn.id);
             if before.is_some() {
                 continue;
             }
         }
         if due.acknowledge && first {
-            expect_answer(gate, open, serial);
+            expect_answer(gate, holder, serial);
         }
-        if session.conns().len() > 1 {
-            expect_delivery(gate, open, conn, serial);
+        if channel.more {
+            expect_delivery(gate, holder, channel.conn, serial);
         }
         return;
     }
-    let Some(disk) = open.share().disk() else { return };
-    if gate.durable.give_up(open) {
-        close::close_waiting(gate, open);
-    } else if open.breaks.due(due).is_none() {
+    let opens = holder.opens(gate);
+    let waiting = opens.iter().filter(|open| gate.durable.give_up(open));
+    if waiting.inspect(|open| close::close_waiting(gate, open)).count() > 0 {
+        // With the last of them the right ends.
+    } else if holder.breaks().due(due).is_none() {
         // Its client is coming back this moment, and is told after the answer.
-    } else if channel(gate, open).is_some() {
-        send(gate, open, due, before);
-    } else if let (true, Some(session)) = (due.acknowledge, gate.sessions.get(open.session())) {
+    } else if !holder.channels(gate).is_empty() {
+        send(gate, holder, due, before);
+    } else if let (true, Some(session)) =
+        (due.acknowledge, opens.iter().find_map(|open| gate.sessions.get(open.session())))
+    {
         // Its last connection is lost this moment: an open that is being broken ends with it.
-        let serial = open.breaks.sent(session.conn, due, before);
-        expect_answer(gate, open, serial);
+        let serial = holder.breaks().sent(session.conn, due, before);
+        expect_answer(gate, holder, serial);
     } else if due.acknowledge {
-        let effects = disk.area.rules.lock().break_unanswered(open.open_id(), disk.area.now());
-        effects::carry_out(gate, effects);
+        holder.give_up(gate);
     }
 }
 
 /// The number that this break goes by.
-fn transmit(open: &Open, session: &Session, conn: &Connection, due: Break, before: Option<Unheard>) -> u64 {
+fn transmit(holder: &Holder, channel: &Channel, due: Break, before: Option<Unheard>) -> u64 {
     let header =
         Header { command: Command::OPLOCK_BREAK, message_id: MessageId(u64::MAX), ..Header::default() };
-    let sealing = session.security().filter(|s| s.encrypt || open.tree.encrypt);
-    let message = OplockBreak { oplock_level: due.to, file_id: open.id };
-    let seal = sealing.map(|security| (session.id, security));
-    let serial = open.breaks.sent(conn.id, due, before);
-    conn.send(reply::single(&header, |w| message.encode(w), None, seal));
+    let sealing = channel.seal.as_ref().and_then(|session| Some((session.id, session.security()?)));
+    let serial = holder.breaks().sent(channel.conn.id, due, before);
+    let body = |w: &mut crate::wire::codec::Writer<'_>| match (due.notice, holder) {
+        (Notice::Lease(message), _) => message.encode(w),
+        (Notice::Oplock(oplock_level), Holder::Open(open)) => {
+            OplockBreak { oplock_level, file_id: open.id }.encode(w);
+        }
+        (Notice::Oplock(_), Holder::Lease(_)) => unreachable!("leases are not told of levels"),
+    };
+    channel.conn.send(reply::single(&header, body, None, sealing));
     serial
-}
-
-/// Where the client of an open can be told something now.
-fn channel(gate: &Gate, open: &Open) -> Option<(Arc<Session>, Arc<Connection>)> {
-    let session = gate.sessions.get(open.session())?;
-    let conn = session.conns().into_iter().find_map(|id| alive(gate, id))?;
-    Some((session, conn))
 }
 
 fn alive(gate: &Gate, id: ConnId) -> Option<Arc<Connection>> {
     gate.conn(id).filter(|conn| !conn.is_ended())
 }
 
-/// The oplock ends if the client does not answer in time, on whatever channel he was told.
-fn expect_answer(gate: &Arc<Gate>, open: &Arc<Open>, serial: u64) {
-    let (gate, open) = (Arc::clone(gate), Arc::clone(open));
+/// The right ends if the client does not answer in time, on whatever connection he was told.
+fn expect_answer(gate: &Arc<Gate>, holder: &Holder, serial: u64) {
+    let gate = Arc::clone(gate);
+    // A lease that ends meanwhile is not held on to: its key is free again.
+    let (open, lease) = match holder {
+        Holder::Open(open) => (Some(Arc::clone(open)), None),
+        Holder::Lease(lease) => (None, Some(Arc::downgrade(lease))),
+    };
     gate.runtime.clone().spawn(async move {
         tokio::time::sleep(TIMEOUT).await;
-        let Some(disk) = open.share().disk() else { return };
-        if open.breaks.is_waited_for(serial) {
-            let effects = disk.area.rules.lock().break_unanswered(open.open_id(), disk.area.now());
-            effects::carry_out(&gate, effects);
+        let lease = lease.and_then(|lease| lease.upgrade());
+        let holder = open.map(Holder::Open).or(lease.map(Holder::Lease));
+        if let Some(holder) = holder.filter(|holder| holder.breaks().is_waited_for(serial)) {
+            holder.give_up(&gate);
         }
     });
 }
 
-/// What the client's side does not acknowledge on one channel is sent on the next, until there is none.
-fn expect_delivery(gate: &Arc<Gate>, open: &Arc<Open>, mut conn: Arc<Connection>, serial: u64) {
-    let (gate, open) = (Arc::clone(gate), Arc::clone(open));
+/// What the client's side does not acknowledge on one connection is sent on the next, until there is none.
+fn expect_delivery(gate: &Arc<Gate>, holder: &Holder, mut conn: Arc<Connection>, serial: u64) {
+    let (gate, holder) = (Arc::clone(gate), holder.clone());
     gate.runtime.clone().spawn(async move {
         loop {
             tokio::time::sleep(SILENCE).await;
-            if !open.breaks.is_on(conn.id, serial) || unacknowledged(&conn.stream).is_ok_and(|n| n == 0) {
+            if !holder.breaks().is_on(conn.id, serial) || unacknowledged(&conn.stream).is_ok_and(|n| n == 0) {
                 return;
             }
-            let Some(session) = gate.sessions.get(open.session()) else { return };
-            let behind = session.conns().into_iter().skip_while(|id| *id != conn.id).skip(1);
-            let Some(next) = behind.into_iter().find_map(|id| alive(&gate, id)) else { return };
-            let Some(unheard) = open.breaks.unheard(conn.id) else { return };
-            log::info!("{}: silent; a break goes by {}", conn.peer, next.peer);
-            transmit(&open, &session, &next, unheard.what, Some(unheard));
-            if next.is_ended() {
-                if let Some(unheard) = open.breaks.unheard(next.id) {
-                    send(&gate, &open, unheard.what, Some(unheard));
+            let behind = holder.channels(&gate).into_iter().skip_while(|c| c.conn.id != conn.id).skip(1);
+            let Some(next) = behind.into_iter().next() else { return };
+            let Some(unheard) = holder.breaks().unheard(conn.id) else { return };
+            log::info!("{}: silent; a break goes by {}", conn.peer, next.conn.peer);
+            transmit(&holder, &next, unheard.what, Some(unheard));
+            if next.conn.is_ended() {
+                if let Some(unheard) = holder.breaks().unheard(next.conn.id) {
+                    send(&gate, &holder, unheard.what, Some(unheard));
                 }
                 return;
             }
-            conn = next;
+            conn = next.conn;
         }
     });
 }

@@ -12,18 +12,20 @@
 mod check;
 mod contexts;
 mod durable;
+mod lease;
 mod pipe;
 mod stopped;
 mod stream;
 
 use super::wait::Wait;
 use super::{Ctx, Fail, Handled, Post, Reply, close, info, times};
-use crate::fsa::{OpenAsk, Opening, Owner, RelPath, change};
+use crate::fsa::{LeaseAsk, OpenAsk, Opening, Owner, RelPath, change};
 use crate::posix::{self, DataAccess, Kind, Last, Lookup, Missing, NewFile, Object, SmbPath, Stat};
 use crate::session::open::Held;
 use crate::session::{Disk, FileOpen, Open, OpenKind};
 use crate::types::{
-    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, NtStatus, OpenId, OplockLevel,
+    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, LeaseState, NodeKey, NtStatus,
+    OpenId, OplockLevel,
 };
 use crate::watch::Interest;
 use crate::wire::codec::Reader;
@@ -55,9 +57,18 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let path = SmbPath::parse(&request.name)?;
     let export = disk.area.export()?;
     stream::name(&path, request.create_options)?;
-    let opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
+    let lease = lease::read(ctx, &request, disk)?;
+    let opening = Create {
+        ctx,
+        request: &request,
+        disk,
+        export: &export,
+        path: &path,
+        asked: &contexts,
+        lease: lease.as_ref(),
+    };
     let done = opening.run()?;
-    finish(ctx, &request, &contexts, done, reply)
+    finish(ctx, &request, &contexts, lease.as_ref(), done, reply)
 }
 
 /// An open of what is there, as far as the kernel has it all in its caches: on the reactor. None: it takes a
@@ -86,11 +97,25 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
         Ok(Some(_)) => return None,
         Err(status) => return Some(Err(status.into())),
     }
-    let mut opening = Create { ctx, request: &request, disk, export: &export, path: &path, asked: &contexts };
+    let lease = match lease::read(ctx, &request, disk) {
+        Ok(lease) => lease,
+        Err(status) => return Some(Err(status.into())),
+    };
+    let mut opening = Create {
+        ctx,
+        request: &request,
+        disk,
+        export: &export,
+        path: &path,
+        asked: &contexts,
+        lease: lease.as_ref(),
+    };
     match opening.existing(found) {
         // Somebody has to give up an oplock first, or a security descriptor has to be looked into.
         Err(Fail::Pending) => None,
-        existing => Some(existing.and_then(|done| finish(ctx, &request, &contexts, done, reply))),
+        existing => {
+            Some(existing.and_then(|done| finish(ctx, &request, &contexts, lease.as_ref(), done, reply)))
+        }
     }
 }
 
@@ -106,6 +131,7 @@ struct Create<'a, 'c, 'm> {
     export: &'a posix::Export,
     path: &'a SmbPath,
     asked: &'a contexts::Asked,
+    lease: Option<&'a lease::Wanted>,
 }
 
 /// An object that is open and registered with the rules.
@@ -118,6 +144,8 @@ struct Done {
     action: CreateAction,
     /// It has a security descriptor of its own.
     described: bool,
+    /// It is in the lease that was asked for.
+    leased: bool,
 }
 
 impl Create<'_, '_, '_> {
@@ -180,6 +208,7 @@ impl Create<'_, '_, '_> {
         if overwrites {
             check::overwrite(stat.attributes, self.request.file_attributes)?;
         }
+        let lease = self.lease_ask(Some(stat.key), directory)?;
         let (access, described) = self.grant(&mut object, &path, &stat, overwrites)?;
 
         let data = DataAccess {
@@ -194,11 +223,12 @@ impl Create<'_, '_, '_> {
         }
 
         let id = self.ctx.gate.opens.new_id();
-        let ask = self.ask(id, &stat, path.clone(), access, overwrites);
+        let ask = self.ask(id, &stat, path.clone(), access, overwrites, lease);
+        let leased = ask.lease.is_some();
         self.register(ask)?;
         let done = |object, stat, action| {
             let path = fsa_path(&path);
-            Done { id, object, stat, path, access, action, described }
+            Done { id, object, stat, path, access, action, described, leased }
         };
         if !overwrites {
             return Ok(done(object, stat, CreateAction::OPENED));
@@ -279,6 +309,7 @@ impl Create<'_, '_, '_> {
         if given.is_some_and(|sd| sd.sacl.is_some()) && !tree.token.is_privileged() {
             return Err(NtStatus::PRIVILEGE_NOT_HELD.into());
         }
+        let lease = self.lease_ask(None, how.directory)?;
         let heritage = self.export.heritage(missing, how.directory, given, &tree.token)?;
         how.guarded = heritage.is_some();
         self.disk.area.rules.lock().may_create(&fsa_path(&missing.path))?;
@@ -301,7 +332,8 @@ impl Create<'_, '_, '_> {
         };
         let id = self.ctx.gate.opens.new_id();
         let stream = self.path.stream().map(|stream| stream.name.clone());
-        let ask = self.ask(id, &made.stat, made.path.clone(), access, false);
+        let ask = self.ask(id, &made.stat, made.path.clone(), access, false, lease);
+        let leased = ask.lease.is_some();
         if let Err(fail) = self.register(OpenAsk { stream: stream.clone(), ..ask }) {
             let _ = self.export.remove(&made.object, &made.path);
             return Err(fail);
@@ -334,7 +366,8 @@ impl Create<'_, '_, '_> {
         let path = fsa_path(&made.path);
         self.tell(change::Change::created(path.clone(), how.directory).by(OpenId(id.volatile)).of(stat.key));
         let described = heritage.is_some();
-        Ok(Done { id, object: made.object, stat, path, access, action: CreateAction::CREATED, described })
+        let action = CreateAction::CREATED;
+        Ok(Done { id, object: made.object, stat, path, access, action, described, leased })
     }
 
     fn how(&self) -> NewFile {
@@ -432,6 +465,7 @@ impl Create<'_, '_, '_> {
         path: posix::RelPath,
         access: AccessMask,
         overwrites: bool,
+        lease: Option<LeaseAsk>,
     ) -> OpenAsk {
         let implied = match (overwrites, self.request.create_disposition) {
             (false, _) => AccessMask::empty(),
@@ -451,8 +485,15 @@ impl Create<'_, '_, '_> {
                 client: self.ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
                 session: self.ctx.session.as_ref().map(|s| s.id).unwrap_or_default(),
             },
+            lease,
             ..OpenAsk::new(OpenId(id.volatile), stat.key, fsa_path(&path))
         }
+    }
+
+    /// What of a lease the rules are asked for.
+    fn lease_ask(&self, node: Option<NodeKey>, directory: bool) -> Result<Option<LeaseAsk>, NtStatus> {
+        let stream = self.path.stream().map(|stream| stream.name.as_str());
+        self.lease.map_or(Ok(None), |lease| lease.ask(self.disk, node, stream, directory))
     }
 
     /// Pending: somebody has to give up an oplock first; then all of it is done again. (Where nothing can wait, on the
@@ -512,6 +553,7 @@ fn finish(
     ctx: &mut Ctx<'_>,
     request: &CreateRequest<'_>,
     asked: &contexts::Asked,
+    lease: Option<&lease::Wanted>,
     done: Done,
     reply: &mut Reply,
 ) -> Handled {
@@ -519,7 +561,7 @@ fn finish(
     let disk = tree.disk()?;
     let session = Arc::clone(ctx.session()?);
     let backup = request.create_options.contains(CreateOptions::OPEN_FOR_BACKUP_INTENT);
-    let Done { id, object, stat, path, access, action, described } = done;
+    let Done { id, object, stat, path, access, action, described, leased } = done;
     let subject = contexts::Subject { object: &object, stat: &stat, path: &path, described, backup };
     let mut answers = contexts::answer(asked, &tree, &subject)?;
     let open = Arc::new(Open::new(
@@ -535,6 +577,8 @@ fn finish(
         )),
         ctx.header.channel_sequence(),
     ));
+    let lease = lease.filter(|_| leased);
+    lease.inspect(|lease| lease.enter(&open));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);
     ctx.gate.opens.add(Arc::clone(&open));
     ctx.file = Some(id);
@@ -542,8 +586,14 @@ fn finish(
         close::close(ctx.gate, &session, &open);
         return Err(NtStatus::USER_SESSION_DELETED.into());
     }
-    let oplock_level = oplock(ctx, disk, &open, request.requested_oplock_level);
-    answers.extend(durable::made(ctx, asked.durable, disk, &open, oplock_level, action));
+    let granted = lease.and_then(|lease| Some((lease, lease.grant(ctx, &open)?)));
+    let oplock_level = match granted {
+        Some(_) => OplockLevel::LEASE,
+        None => oplock(ctx, disk, &open, request.requested_oplock_level),
+    };
+    let handle_lease = granted.is_some_and(|(_, leased)| leased.state.contains(LeaseState::HANDLE));
+    answers.extend(durable::made(ctx, asked.durable, disk, &open, (oplock_level, handle_lease), action));
+    answers.extend(granted.map(|(lease, leased)| lease.context(leased)));
     let stat = times::told(disk, stat);
     let mut flags = CreateResponseFlags::empty();
     flags.set(CreateResponseFlags::REPARSEPOINT, stat.attributes.contains(FileAttributes::REPARSE_POINT));
@@ -565,7 +615,7 @@ fn finish(
     Ok(NtStatus::SUCCESS)
 }
 
-/// What the client may cache. Leases are not granted.
+/// What the client may cache by an oplock.
 fn oplock(ctx: &mut Ctx<'_>, disk: &Disk, open: &Arc<Open>, asked: OplockLevel) -> OplockLevel {
     if !disk.settings.leases || matches!(asked, OplockLevel::NONE | OplockLevel::LEASE) {
         return OplockLevel::NONE;

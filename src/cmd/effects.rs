@@ -1,16 +1,17 @@
-//! What the rules want done is done here: waiting requests are answered, holders of oplocks are told of breaks.
+//! What the rules want done is done here: waiting requests are answered, holders of oplocks and leases are told of breaks.
 //! Never under a lock of the rules.
 
 use super::{Gate, breaks};
 use crate::conn::flight::{Answer, Wake};
 use crate::fsa::{Effect, Notified, NotifyEvent};
-use crate::session::open::Break;
+use crate::session::open::{Break, Notice};
 use crate::types::NtStatus;
 use crate::wire::change_notify::ChangeNotifyResponse;
 use crate::wire::codec::Writer;
 use crate::wire::fscc::notify::{NotifyAction, NotifyWriter};
 use crate::wire::header;
 use crate::wire::lock::LockResponse;
+use crate::wire::oplock_break::{LeaseBreakFlags, LeaseBreakNotification};
 use std::sync::Arc;
 
 pub fn carry_out(gate: &Arc<Gate>, effects: Vec<Effect>) {
@@ -25,11 +26,21 @@ pub fn carry_out(gate: &Arc<Gate>, effects: Vec<Effect>) {
             Effect::Open { waiter, status } => gate.answer(waiter.0, Answer { status, body: Vec::new() }),
             Effect::Break { open, to, acknowledge } => {
                 // Else it is being closed.
-                if let Some(open) = gate.opens.by_volatile(open.0)
-                    && let Some(due) = open.breaks.due(Break { to, acknowledge })
-                {
-                    breaks::tell(gate, &open, due);
+                if let Some(open) = gate.opens.by_volatile(open.0) {
+                    breaks::oplock(gate, &open, Break { notice: Notice::Oplock(to), acknowledge });
                 }
+            }
+            Effect::BreakLease { id, from, to, acknowledge, epoch } => {
+                let mut flags = LeaseBreakFlags::empty();
+                flags.set(LeaseBreakFlags::ACK_REQUIRED, acknowledge);
+                let notice = Notice::Lease(LeaseBreakNotification {
+                    new_epoch: epoch,
+                    flags,
+                    lease_key: id.key,
+                    current_lease_state: from,
+                    new_lease_state: to,
+                });
+                breaks::lease(gate, id, Break { notice, acknowledge });
             }
             Effect::Notify { waiter, answer } => gate.answer(waiter.0, notified(&answer)),
         }

@@ -7,7 +7,7 @@ use crate::conn::Connection;
 use crate::conn::flight::{Flight, Wake};
 use crate::durable;
 use crate::posix;
-use crate::session::{ActsAs, Area, Disk, Opens, Sessions, Share, ShareKind, Workers};
+use crate::session::{ActsAs, Area, Disk, Leases, Opens, Sessions, Share, ShareKind, Workers};
 use crate::types::{ConnId, FileTime, Guid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -34,6 +34,7 @@ pub struct Gate {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Sessions,
     pub opens: Opens,
+    pub leases: Leases,
     pub durable: durable::Table,
     /// The addresses that are listened on.
     pub listening: Mutex<Vec<SocketAddr>>,
@@ -85,6 +86,7 @@ impl Gate {
             users: parts.users,
             sessions: Sessions::default(),
             opens: Opens::new(distance),
+            leases: Leases::default(),
             durable: durable::Table::default(),
             listening: Mutex::default(),
             conns: RwLock::default(),
@@ -203,6 +205,15 @@ impl Gate {
 
     pub fn conns(&self) -> Vec<Arc<Connection>> {
         self.conns.read().values().cloned().collect()
+    }
+
+    /// The connections of one client, the oldest first.
+    pub fn conns_of(&self, client: Guid) -> Vec<ConnId> {
+        let conns = self.conns.read();
+        let own = |conn: &Connection| conn.negotiated.get().is_some_and(|n| n.client_guid == client);
+        let mut ids: Vec<_> = conns.iter().filter(|(_, conn)| own(conn)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub fn conn_count(&self) -> usize {

@@ -86,4 +86,7 @@ pub fn end_connection(gate: &Arc<Gate>, conn: ConnId) {
             breaks::told_again(gate, &session, conn);
         }
     }
+    if let Some(conn) = gate.conn(conn) {
+        breaks::leases_told_again(gate, &conn);
+    }
 }

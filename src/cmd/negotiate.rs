@@ -58,9 +58,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::LARGE_MTU, dialect >= Dialect::SMB2_10);
-    // A lease may always be answered with none. Without this bit Linux asks for oplocks and, in SMB 3, goes on caching
-    // when one is broken (it compares the epoch of leases, which oplocks do not have): it reads stale data.
+    // Also where no share grants any. Without this bit Linux asks for oplocks and, in SMB 3, goes on caching when one is
+    // broken (it compares the epoch of leases, which oplocks do not have): it reads stale data.
     capabilities.set(Capabilities::LEASING, dialect >= Dialect::SMB2_10);
+    capabilities.set(Capabilities::DIRECTORY_LEASING, dialect.is_smb3());
     capabilities.set(Capabilities::ENCRYPTION, cipher.is_some() && dialect < Dialect::SMB3_11);
 
     // Who does not say that he can gets none (3.3.5.4).

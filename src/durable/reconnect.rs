@@ -1,6 +1,7 @@
 //! Whether a client that comes back gets its handle: one check after the other, in the order of MS-SMB2 3.3.5.9.7 (DHnC)
 //! and 3.3.5.9.12 (DH2C). The first that fails says with which status; the handle stays as it was.
 
+use crate::fsa::expression::same_name;
 use crate::types::{Guid, LeaseKey, NtStatus};
 
 /// A handle, as far as the checks look at it.
@@ -135,7 +136,7 @@ fn lease_version(handle: &Handle, ask: &Ask) -> Checked {
 /// Only a lease ties a handle to its name.
 fn name(handle: &Handle, ask: &Ask) -> Checked {
     match handle.lease.as_ref().and_then(|lease| lease.name.as_ref()) {
-        Some(name) if *name != ask.name => Err(NtStatus::INVALID_PARAMETER),
+        Some(name) if !same_name(name, &ask.name) => Err(NtStatus::INVALID_PARAMETER),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! Which opens can be found again: the durable ones by their persistent id, those made with a CreateGuid by that, and
 //! those that wait for their client by when their time is up.
 
-use super::reconnect::{self, Ask, Handle};
+use super::reconnect::{self, Ask, Handle, Lease};
+use crate::posix::RelPath;
 use crate::session::{Open, Share};
 use crate::types::{Guid, NtStatus};
 use parking_lot::Mutex;
@@ -89,6 +90,21 @@ pub fn place_of(share: &Share) -> String {
     }
 }
 
+/// Open.Lease, with the name that its file has now.
+fn lease_of(open: &Open) -> Option<Lease> {
+    let lease = open.lease.get()?;
+    let path = lease.area.rules.lock().path_of(open.open_id());
+    let name = path.map(|path| {
+        let mut name = RelPath::root().join(path.as_bytes()).to_smb();
+        if let Some(stream) = open.file().and_then(|file| file.object.stream()) {
+            name.push(':');
+            name.push_str(&stream);
+        }
+        name
+    });
+    Some(Lease { key: lease.id.key, v2: lease.version2, name })
+}
+
 impl Inner {
     fn stop_waiting(&mut self, id: u64) -> bool {
         match self.waiting.remove(&id) {
@@ -97,7 +113,7 @@ impl Inner {
         }
     }
 
-    fn handle(&self, open: &Open, now: Instant) -> Handle {
+    fn handle(&self, open: &Open, lease: Option<Lease>, now: Instant) -> Handle {
         let durability = open.durability.get();
         let until = self.waiting.get(&open.id.persistent);
         Handle {
@@ -109,7 +125,7 @@ impl Inner {
             create_guid: durability.map(|d| d.create_guid).unwrap_or_default(),
             owner: open.user.clone(),
             share: place_of(open.share()),
-            lease: None,
+            lease,
         }
     }
 }
@@ -185,11 +201,16 @@ impl Table {
         ask: &Ask,
         now: Instant,
     ) -> Result<Arc<Open>, (&'static str, NtStatus)> {
-        let mut inner = self.0.inner.lock();
         let none = ("file id", NtStatus::OBJECT_NAME_NOT_FOUND);
-        let open = inner.durable.get(&persistent).cloned().ok_or(none)?;
-        reconnect::check(&inner.handle(&open, now), ask)?;
+        let open = self.0.inner.lock().durable.get(&persistent).cloned().ok_or(none)?;
+        let lease = lease_of(&open);
+        let mut inner = self.0.inner.lock();
+        if !inner.durable.contains_key(&persistent) {
+            return Err(none);
+        }
+        reconnect::check(&inner.handle(&open, lease, now), ask)?;
         open.breaks.hold_back();
+        open.lease.get().inspect(|lease| lease.breaks.hold_back());
         inner.stop_waiting(persistent);
         Ok(open)
     }
@@ -263,7 +284,7 @@ mod tests {
             user: Some("alice".into()),
             share: "media".into(),
             name: String::new(),
-            lease: None,
+            lease,
         }
     }
 

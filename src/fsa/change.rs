@@ -1,5 +1,5 @@
 //! The one door: every change to the tree, whoever makes it, is told here, once, after it happened (the view tells
-//! before). The index of open paths, notifications and, later, leases and name caches follow from it.
+//! before). The index of open paths, breaks of what was cached, notifications and, later, name caches follow from it.
 
 use super::notify::{Filter, Touched};
 use super::{Effects, Moment, NotifyAction, RelPath, Tree};
@@ -125,22 +125,20 @@ pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
     let path = change.path.as_bytes();
     let name = if change.directory { Filter::DIR_NAME } else { Filter::FILE_NAME };
     let mut touched = Touched::new();
+    let mut effects = tree.break_for_change(change);
     match &change.kind {
         Kind::Created => {
-            let mut effects = displace(tree, change);
+            effects.extend(displace(tree, change));
             tree.report(path, "", name, NotifyAction::ADDED, &mut touched);
-            effects.extend(tree.flush(touched));
-            return effects;
         }
-        Kind::Removed => return removed(tree, &change.path, change.directory),
+        Kind::Removed => effects.extend(removed(tree, &change.path, change.directory)),
         Kind::Renamed { to, replaced } => {
             if change.path == *to {
-                return Effects::new();
+                return effects;
             }
-            let mut effects = match replaced {
-                Some(old) => removed(tree, old, change.directory),
-                None => Effects::new(),
-            };
+            if let Some(old) = replaced {
+                effects.extend(removed(tree, old, change.directory));
+            }
             effects.extend(tree.move_paths(&change.path, to));
             let (old, new) = if change.path.parent() == to.parent() {
                 (NotifyAction::RENAMED_OLD_NAME, NotifyAction::RENAMED_NEW_NAME)
@@ -154,18 +152,11 @@ pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
                 let filter = Filter::ATTRIBUTES | Filter::CREATION;
                 tree.report_unless(to.as_bytes(), "", filter, name, NotifyAction::MODIFIED, &mut touched);
             }
-            effects.extend(tree.flush(touched));
-            return effects;
         }
         Kind::Modified(facets) => {
             let filter = filter_of(*facets);
             if !filter.is_empty() {
                 tree.report(path, "", filter, NotifyAction::MODIFIED, &mut touched);
-            }
-            if facets.intersects(Facets::DATA | Facets::SIZE) {
-                let mut effects = tree.break_shared(change.node, &change.path, None);
-                effects.extend(tree.flush(touched));
-                return effects;
             }
         }
         Kind::Stream { name, what } => {
@@ -176,24 +167,12 @@ pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
                 StreamChange::Resized => (Filter::STREAM_SIZE, NotifyAction::MODIFIED_STREAM),
             };
             tree.report(path, &format!(":{name}"), filter, action, &mut touched);
-            if matches!(what, StreamChange::Written | StreamChange::Resized) {
-                let mut effects = tree.break_shared(change.node, &change.path, Some(name));
-                effects.extend(tree.flush(touched));
-                return effects;
-            }
         }
         Kind::Opened => {}
-        Kind::Lost => {
-            let mut effects = Effects::new();
-            for no in tree.links_from(&change.path) {
-                effects.extend(tree.break_shared(Some(tree.links[no].node), &change.path, None));
-            }
-            tree.report_lost(path, &mut touched);
-            effects.extend(tree.flush(touched));
-            return effects;
-        }
+        Kind::Lost => tree.report_lost(path, &mut touched),
     }
-    tree.flush(touched)
+    effects.extend(tree.flush(touched));
+    effects
 }
 
 impl Tree {

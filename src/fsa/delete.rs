@@ -2,7 +2,7 @@
 
 use super::change::{self, Change, StreamChange};
 use super::tree::{LinkNo, OpenEntry};
-use super::{Effects, Moment, RelPath, Tree};
+use super::{Effects, LeaseId, Moment, RelPath, Tree};
 use crate::types::{AccessMask, NodeKey, NtStatus, OpenId};
 pub use crate::wire::fscc::set_info::DispositionFlags as Disposition;
 
@@ -34,6 +34,8 @@ pub struct Deletion {
     node: NodeKey,
     directory: bool,
     stream: Option<Box<str>>,
+    /// The directory lease that it leaves alone.
+    parents_lease: Option<LeaseId>,
 }
 
 impl Deletion {
@@ -142,6 +144,7 @@ impl Tree {
                 node: entry.node,
                 directory: entry.directory,
                 stream: None,
+                parents_lease: entry.parents_lease(),
             });
         }
         if whole {
@@ -163,6 +166,7 @@ impl Tree {
             node: entry.node,
             directory: entry.directory,
             stream: entry.stream.clone(),
+            parents_lease: entry.parents_lease(),
         })
     }
 
@@ -170,7 +174,7 @@ impl Tree {
     /// report it again. Otherwise it stays, and is not marked for deletion any more.
     #[must_use]
     pub fn deleted(&mut self, deletion: Deletion, done: bool, now: Moment) -> Effects {
-        let Deletion { link: no, node, directory, stream, .. } = deletion;
+        let Deletion { link: no, node, directory, stream, parents_lease, .. } = deletion;
         let link = &mut self.links[no];
         let path = link.path.clone();
         let effects = if let Some(name) = stream {
@@ -191,6 +195,7 @@ impl Tree {
             } else {
                 // Somebody else may stand at the path already: only this link goes.
                 let mut effects = self.detach(no);
+                effects.extend(self.break_listing(&path, parents_lease));
                 effects.extend(change::report_removed(self, &path, directory));
                 effects
             }

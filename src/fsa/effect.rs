@@ -1,6 +1,7 @@
 //! What the rules want done. Carried out by the caller once the tree's lock is dropped, in order.
 
-use crate::types::{NtStatus, OpenId, OplockLevel};
+use super::LeaseId;
+use crate::types::{LeaseState, NtStatus, OpenId, OplockLevel};
 pub use crate::wire::fscc::notify::NotifyAction;
 
 /// A request that waits for an answer, named by the caller; unique for the life of the tree.
@@ -17,11 +18,14 @@ pub enum Effect {
     Lock { waiter: WaiterId, status: NtStatus },
     /// A waiting LOCK that somebody outside has a say in is to be asked again.
     LockAgain { waiter: WaiterId },
-    /// A waiting open is to be asked again (SUCCESS), or is CANCELLED.
+    /// An open, rename or deletion that waits is to be asked again (SUCCESS), or is CANCELLED.
     Open { waiter: WaiterId, status: NtStatus },
     /// The holder of an oplock is told that it has come down to this level. `acknowledge`: only once he says so, with
     /// [`super::Tree::acknowledge_break`]; if he does not in time, [`super::Tree::break_unanswered`].
     Break { open: OpenId, to: OplockLevel, acknowledge: bool },
+    /// The same of a lease: [`super::Tree::acknowledge_lease`], [`super::Tree::lease_unanswered`]. `epoch`: zero for a
+    /// lease of version 1.
+    BreakLease { id: LeaseId, from: LeaseState, to: LeaseState, acknowledge: bool, epoch: u16 },
     /// A waiting CHANGE_NOTIFY is answered.
     Notify { waiter: WaiterId, answer: Notified },
 }

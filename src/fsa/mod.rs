@@ -10,11 +10,12 @@
 //! - [`Tree::rename`]: may this be renamed
 //! - [`Tree::lock`], [`Tree::unlock`], [`Tree::may_read`], [`Tree::may_write`]: byte ranges;
 //!   [`Tree::lock_refused_outside`], [`Tree::ask_lock_again`]: where local programs have a say
-//! - [`Tree::request_oplock`], [`Tree::acknowledge_break`]: oplocks; opens wait for their breaks
+//! - [`Tree::request_oplock`], [`Tree::request_lease`]: what may be cached; [`Tree::acknowledge_break`],
+//!   [`Tree::acknowledge_lease`]: opens wait for its breaks; [`Tree::clear_the_way`]: renames and deletions do
 //! - [`Tree::wrote`], [`Tree::set_times`], [`Tree::told`], [`Tree::mend_at_close`]: what clients are told of a file's times
 //! - [`Tree::notify`]: CHANGE_NOTIFY; [`Tree::cancel`]: any waiting request
 //! - [`change::apply`]: **the one door**. Whoever changed the tree (an SMB command, the view, somebody outside)
-//!   says so here after the fact, and notifications and breaks of level II oplocks (later: of leases, and name caches) come from here only.
+//!   says so here after the fact, and notifications and breaks of what others have cached come from here only.
 //! - [`expression`]: wildcards of QUERY_DIRECTORY
 //!
 //! What the rules must know of the disk (read-only? directory empty? who is at the target name?) comes in as
@@ -66,10 +67,10 @@ pub mod expression;
 mod delete;
 mod effect;
 mod index;
+mod lease;
 mod lock;
 mod locks;
 mod notify;
-mod oplock;
 mod path;
 mod query;
 mod rename;
@@ -80,6 +81,7 @@ mod tree;
 
 pub use delete::{Deletion, Disposition, DispositionAsk};
 pub use effect::{Effect, Effects, Notified, NotifyAction, NotifyEvent, WaiterId};
+pub use lease::{LeaseAsk, LeaseId, Leased, Way};
 pub use lock::{Held as HeldLocks, LockAsk, LockRange, LockSequence, Locking};
 pub use notify::{Filter, NotifyAsk, Notifying};
 pub use path::RelPath;

@@ -6,10 +6,10 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::delete::{Deletion, Mark};
+use super::lease::{Caching, LeaseAsk, LeaseId, OpenLease};
 use super::lock::Sequences;
 use super::locks::Locks;
 use super::notify::Watch;
-use super::oplock::Oplocks;
 use super::path;
 use super::share::ShareCounts;
 use super::times::{NodeTimes, OpenTimes};
@@ -33,6 +33,10 @@ pub struct Tree {
     pub(super) deep_watches: usize,
     /// When a node was last changed through an open; none: nobody asks.
     pub(super) own_changes: Option<HashMap<NodeKey, Moment>>,
+    /// Leases, and which node they are for.
+    pub(super) leases: HashMap<LeaseId, NodeKey>,
+    /// Those of them that are for directories.
+    pub(super) directory_leases: usize,
     /// One component on disk, as the wire calls it.
     pub(super) name_on_wire: fn(&[u8]) -> String,
 }
@@ -55,6 +59,9 @@ pub(super) struct OpenEntry {
     pub watch: Option<Box<Watch>>,
     pub sequences: Option<Box<Sequences>>,
     pub times: OpenTimes,
+    pub lease: Option<Box<OpenLease>>,
+    /// The file was written through it.
+    pub wrote: bool,
 }
 
 /// One file or directory.
@@ -74,7 +81,7 @@ pub(super) struct Stream {
     pub name: Option<Box<str>>,
     pub share: ShareCounts,
     pub locks: Locks,
-    pub oplocks: Oplocks,
+    pub caching: Caching,
     pub opens: u32,
     /// MS-FSA Stream.IsDeleted
     pub deleted: bool,
@@ -105,7 +112,7 @@ pub(super) struct Link {
 pub(super) enum Waiting {
     Lock(OpenId),
     Notify(OpenId),
-    /// For the break of an oplock on this stream.
+    /// For the break of an oplock or lease on this stream.
     Open {
         node: NodeKey,
         stream: Option<Box<str>>,
@@ -143,7 +150,9 @@ pub struct OpenAsk {
     /// The data stream's name, without `:` and `$DATA`. None: the unnamed one.
     pub stream: Option<String>,
     pub owner: Owner,
-    /// Who waits if somebody has to give up an oplock first. None: the caller sees to it himself.
+    /// The lease that it is to belong to.
+    pub lease: Option<LeaseAsk>,
+    /// Who waits if somebody has to give up what he caches first. None: the caller sees to it himself.
     pub waiter: Option<WaiterId>,
 }
 
@@ -164,6 +173,7 @@ impl OpenAsk {
             written: FileTime::ZERO,
             stream: None,
             owner: Owner::default(),
+            lease: None,
             waiter: None,
         }
     }
@@ -217,6 +227,8 @@ impl Tree {
             watches: 0,
             deep_watches: 0,
             own_changes: None,
+            leases: HashMap::new(),
+            directory_leases: 0,
             name_on_wire,
         }
     }
@@ -228,24 +240,17 @@ impl Tree {
             return Opening::Refused(status);
         }
         let shares = self.shares(&ask);
-        // Who has a batch oplock may keep the handle open that is in the way, with nobody using it.
-        if (shares.is_ok() || self.has_batch(&ask))
-            && let Some(effects) = self.wait_for_break(&ask)
-        {
-            return Opening::Wait(effects);
+        // Who caches handles may keep the one open that is in the way, with nobody using it.
+        if self.blocked(&ask, shares.is_ok()) {
+            return Opening::Wait(self.wait_for_break(&ask, shares.is_ok()));
         }
         if let Err(status) = shares {
             return Opening::Refused(status);
         }
-        let mut effects = self.break_for_overwrite(&ask);
+        let mut effects = self.break_for_open(&ask);
         effects.extend(self.reconcile(&ask));
         self.register(ask);
         Opening::Granted(effects)
-    }
-
-    fn has_batch(&self, ask: &OpenAsk) -> bool {
-        let stream = self.nodes.get(&ask.node).and_then(|n| n.stream(ask.stream.as_deref()));
-        stream.is_some_and(|s| s.oplocks.has_batch())
     }
 
     /// Is it being deleted?
@@ -311,6 +316,12 @@ impl Tree {
         let stream = &mut node.streams[at];
         stream.opens += 1;
         stream.share.add(ask.access, ask.share);
+        if let Some(lease) = &ask.lease {
+            stream.caching.enter(lease);
+            if self.leases.insert(lease.id, ask.node).is_none() && ask.directory {
+                self.directory_leases += 1;
+            }
+        }
         self.opens.insert(
             ask.open,
             OpenEntry {
@@ -326,6 +337,8 @@ impl Tree {
                 watch: None,
                 sequences: None,
                 times: OpenTimes::default(),
+                lease: ask.lease.map(|ask| Box::new(OpenLease { id: ask.id, parent: ask.parent })),
+                wrote: false,
             },
         );
     }
@@ -355,10 +368,19 @@ impl Tree {
             stream.locks.release_all(open);
             stream.locks.settle()
         };
-        let woken = stream.release_oplock(open);
+        let lease = entry.lease.as_ref().map(|lease| lease.id);
+        let (woken, ended) = stream.caching.leave(open, lease);
+        if let Some(id) = lease.filter(|_| ended) {
+            self.leases.remove(&id);
+            self.directory_leases -= usize::from(entry.directory);
+        }
         effects.extend(self.woken(woken));
         effects.extend(self.granted(granted));
         self.links[entry.link].opens -= 1;
+        if entry.wrote && self.directory_leases > 0 {
+            let path = self.links[entry.link].path.clone();
+            effects.extend(self.break_listing(&path, entry.parents_lease()));
+        }
         let deletion = self.delete_at_close(open, &entry, empty, now, &mut effects);
         self.forget_unused(entry.node, entry.link);
         Closed { last_of_node, deletion, effects }

@@ -1,6 +1,7 @@
 //! The tables of MS-SMB2 3.3.1: sessions, tree connects, opens, shares. Each table owns its lock.
 
 pub mod durability;
+pub mod lease;
 pub mod open;
 pub mod sequence;
 #[expect(clippy::module_inception, reason = "the table's main entry has the module's name")]
@@ -10,6 +11,7 @@ pub mod tree;
 pub mod workers;
 
 pub use durability::{Durability, Grant};
+pub use lease::{Lease, Leases};
 pub use open::{FileOpen, Listing, Open, OpenKind, Opens, PipeOpen};
 pub use sequence::Sequenced;
 pub use session::{Channel, Origin, Security, Session, Sessions, Setup, Who};

@@ -1,6 +1,7 @@
 //! Open (MS-SMB2 3.3.1.10): what a client holds through a FileId.
 
 use super::durability::Durability;
+use super::lease::Lease;
 use super::sequence::SharedSequence;
 use super::share::{Area, Share};
 use super::tree::TreeConnect;
@@ -10,6 +11,7 @@ use crate::types::{
     AccessMask, ConnId, CreateOptions, FileId, NodeKey, OpenId, OplockLevel, SessionId, TreeId,
 };
 use crate::watch::Token;
+use crate::wire::oplock_break::LeaseBreakNotification;
 use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
@@ -23,7 +25,10 @@ pub struct Open {
     pub tree: Arc<TreeConnect>,
     pub since: Instant,
     pub kind: OpenKind,
+    /// Of its oplock.
     pub breaks: Breaks,
+    /// Open.Lease.
+    pub lease: OnceLock<Arc<Lease>>,
     pub sequence: SharedSequence,
     /// Of an open that can be found again.
     pub durability: OnceLock<Box<Durability>>,
@@ -33,21 +38,35 @@ pub struct Open {
     closed: AtomicBool,
 }
 
-/// That its oplock was broken, to what, and whether an answer is waited for.
+/// That an oplock or a lease was broken, and whether an answer is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Break {
-    pub to: OplockLevel,
+    pub notice: Notice,
     pub acknowledge: bool,
 }
 
-/// Breaks of an oplock that the client does not know of yet: the answer that tells him goes first.
+/// What the client is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// The level that is left.
+    Oplock(OplockLevel),
+    Lease(LeaseBreakNotification),
+}
+
+/// Breaks of an oplock or lease that the client does not know of yet: the answer that tells him goes first.
 #[derive(Debug, Default)]
 pub struct Breaks {
-    /// None: he knows.
-    held_back: Mutex<Option<Vec<Break>>>,
+    held_back: Mutex<HeldBack>,
     /// The last one that was sent, and where. The client may not have heard of it if the connection is lost.
     sent: Mutex<Option<Sent>>,
     serial: AtomicU64,
+}
+
+/// What waits for answers that tell of the oplock or lease, and for how many of them.
+#[derive(Debug, Default)]
+struct HeldBack {
+    answers: u32,
+    due: Vec<Break>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,25 +77,26 @@ struct Sent {
 }
 
 impl Breaks {
-    /// From here on, until [`Breaks::announced`].
+    /// From here on, until [`Breaks::announced`]; each time.
     pub fn hold_back(&self) {
-        self.held_back.lock().get_or_insert_default();
+        self.held_back.lock().answers += 1;
     }
 
     /// Some: to be told now.
     pub fn due(&self, due: Break) -> Option<Break> {
-        match &mut *self.held_back.lock() {
-            Some(held) => {
-                held.push(due);
-                None
-            }
-            None => Some(due),
+        let mut held = self.held_back.lock();
+        if held.answers == 0 {
+            return Some(due);
         }
+        held.due.push(due);
+        None
     }
 
-    /// What was held back.
+    /// An answer is on its way. What was held back, if it was for this one.
     pub fn announced(&self) -> Vec<Break> {
-        self.held_back.lock().take().unwrap_or_default()
+        let mut held = self.held_back.lock();
+        held.answers = held.answers.saturating_sub(1);
+        if held.answers == 0 { std::mem::take(&mut held.due) } else { Vec::new() }
     }
 
     /// It goes out on this connection, perhaps not for the first time. The number is that of the break.
@@ -263,6 +283,7 @@ impl Open {
             since: Instant::now(),
             kind,
             breaks: Breaks::default(),
+            lease: OnceLock::new(),
             sequence: SharedSequence::new(sequence),
             durability: OnceLock::new(),
             session: AtomicU64::new(session.0),

@@ -185,8 +185,8 @@ impl driver::World for World {
 fn order(mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.sort_by_key(|e| match e {
         Effect::Lock { waiter, .. } | Effect::Notify { waiter, .. } | Effect::Open { waiter, .. } => *waiter,
-        Effect::Break { .. } => unreachable!("nobody has an oplock"),
         Effect::LockAgain { .. } => unreachable!("nobody locks"),
+        Effect::Break { .. } | Effect::BreakLease { .. } => unreachable!("nobody caches"),
     });
     effects
 }

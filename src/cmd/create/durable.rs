@@ -5,7 +5,7 @@ use super::contexts;
 use crate::cmd::{Ctx, Fail, Handled, Post, Reply, breaks};
 use crate::durable::{self, grant, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
-use crate::types::{CreateOptions, FileId, Guid, LeaseKey, NtStatus, OplockLevel};
+use crate::types::{CreateOptions, FileId, Guid, NtStatus, OplockLevel};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
 use crate::wire::create_context::{
     CreateContext, DurableHandleFlags, DurableHandleReconnect, DurableHandleReconnectV2,
@@ -89,7 +89,7 @@ pub fn made(
     asked: Option<Asked>,
     disk: &Disk,
     open: &Arc<Open>,
-    oplock: OplockLevel,
+    (oplock, handle_lease): (OplockLevel, bool),
     action: CreateAction,
 ) -> Option<CreateContext<'static>> {
     let asked = asked?;
@@ -98,7 +98,7 @@ pub fn made(
         directory: open.file().is_none_or(|file| file.directory),
         nobody: who.is_none_or(|who| who.guest || who.anonymous),
         oplock,
-        handle_lease: false,
+        handle_lease,
         share_timeout: disk.settings.durable_timeout,
     };
     let (wanted, create_guid) = match asked {
@@ -143,11 +143,28 @@ pub fn replayed(
     let disk = open.tree.disk()?;
     let file = crate::cmd::file_of(open)?;
     let held = disk.area.rules.lock().oplock_of(open.open_id());
-    if request.requested_oplock_level == OplockLevel::LEASE && held != OplockLevel::NONE {
-        // It was made with an oplock: not the same request.
+    let asked_lease = lease_of(&request.create_contexts);
+    let same = match (open.lease.get(), request.requested_oplock_level) {
+        (_, OplockLevel::NONE) => true,
+        (Some(lease), OplockLevel::LEASE) => {
+            asked_lease.is_some_and(|asked| asked.lease_key() == lease.id.key)
+        }
+        (None, OplockLevel::LEASE) => held == OplockLevel::NONE,
+        (lease, _) => lease.is_none(),
+    };
+    if !same {
         return Err(NtStatus::ACCESS_DENIED.into());
     }
-    let level = if request.requested_oplock_level == OplockLevel::NONE { OplockLevel::NONE } else { held };
+    let lease = if request.requested_oplock_level == OplockLevel::LEASE {
+        super::lease::of(open, asked_lease.as_ref())
+    } else {
+        None
+    };
+    let level = match (&lease, request.requested_oplock_level) {
+        (_, OplockLevel::NONE) => OplockLevel::NONE,
+        (Some(_), _) => OplockLevel::LEASE,
+        (None, _) => held,
+    };
     let mut answers = {
         let path = disk.area.rules.lock().path_of(open.open_id()).ok_or(NtStatus::FILE_CLOSED)?;
         let stat = disk.area.export()?.stat(&file.object)?;
@@ -157,8 +174,9 @@ pub fn replayed(
         contexts::answer(asked, &open.tree, &subject)?
     };
     let durability = open.durability.get();
-    let granted = durability.and_then(|d| d.grant).filter(|_| level == OplockLevel::BATCH);
+    let granted = durability.and_then(|d| d.grant).filter(|_| level == OplockLevel::BATCH || lease.is_some());
     answers.extend(asked.durable.and_then(|asked| granted_context(asked, granted)));
+    answers.extend(lease);
     let action = durability.map_or(CreateAction::OPENED, |d| d.action);
     let answer = response(disk, open, file, level, action)?;
     ctx.file = Some(open.id);
@@ -183,7 +201,8 @@ pub fn back(
         user: (!who.guest && !who.anonymous).then(|| who.user.clone()),
         share: durable::place_of(&tree.share),
         name: request.name.clone(),
-        lease: lease(&request.create_contexts),
+        lease: lease_of(&request.create_contexts)
+            .map(|lease| (lease.lease_key(), matches!(lease, Lease::V2 { .. }))),
     };
     let found = ctx.gate.durable.reconnect(file_id.persistent, &ask, Instant::now());
     let open = found.map_err(|(check, status)| {
@@ -194,7 +213,11 @@ pub fn back(
         Ok(answer) => {
             ctx.file = Some(open.id);
             ctx.post = Some(Post::Opened(Arc::clone(&open)));
-            answer.encode(&mut reply.body());
+            // Breaks are held back since it was found: this is what it has until they are told.
+            let lease = super::lease::of(&open, lease_of(&request.create_contexts).as_ref());
+            let oplock_level = if lease.is_some() { OplockLevel::LEASE } else { answer.oplock_level };
+            let create_contexts = lease.into_iter().collect();
+            CreateResponse { oplock_level, create_contexts, ..answer }.encode(&mut reply.body());
             Ok(NtStatus::SUCCESS)
         }
         Err(status) => {
@@ -249,9 +272,8 @@ fn response(
     })
 }
 
-fn lease(contexts: &[CreateContext<'_>]) -> Option<(LeaseKey, bool)> {
-    let lease = Lease::decode(find(contexts, name::REQUEST_LEASE)?).ok()?;
-    Some((lease.lease_key(), matches!(lease, Lease::V2 { .. })))
+fn lease_of(contexts: &[CreateContext<'_>]) -> Option<Lease> {
+    Lease::decode(find(contexts, name::REQUEST_LEASE)?).ok()
 }
 
 #[cfg(test)]

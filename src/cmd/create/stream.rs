@@ -60,7 +60,9 @@ impl Create<'_, '_, '_> {
         let (access, described) = self.grant(&mut object, &path, &stat, step != Step::Open)?;
         let name = there.as_deref().unwrap_or(wanted);
         let id = self.ctx.gate.opens.new_id();
-        let ask = self.ask(id, &stat, path.clone(), access, step == Step::Overwrite);
+        let lease = self.lease_ask(Some(stat.key), false)?;
+        let leased = lease.is_some();
+        let ask = self.ask(id, &stat, path.clone(), access, step == Step::Overwrite, lease);
         self.register(OpenAsk { stream: Some(name.to_owned()), ..ask })?;
         let done = match step {
             Step::Create => self.export.create_stream(&object, name),
@@ -93,7 +95,7 @@ impl Create<'_, '_, '_> {
             let change = Change::stream(path.clone(), name.to_owned(), change);
             self.tell(change.by(OpenId(id.volatile)).of(stat.key));
         }
-        Ok(Done { id, object, stat, path, access, action, described })
+        Ok(Done { id, object, stat, path, access, action, described, leased })
     }
 
     /// The stream that a file was made for.

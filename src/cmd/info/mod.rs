@@ -9,6 +9,7 @@ mod quota;
 mod security;
 mod size;
 mod volume;
+mod way;
 
 use super::{Ctx, Fail, Handled, Reply, times};
 use crate::fsa::change::{Change, Facets, StreamChange, apply};
@@ -109,6 +110,7 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
         return Err(NtStatus::ACCESS_DENIED.into());
     }
     let mut subject = Subject::new(open, file)?;
+    way::clear(ctx, &subject, &info)?;
     match info {
         SetFileInfo::Basic(info) => basic::set(&mut subject, &info)?,
         SetFileInfo::EndOfFile(size) => size::set_end_of_file(&mut subject, size)?,

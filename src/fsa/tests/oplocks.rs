@@ -117,7 +117,8 @@ fn what_is_written_locked_or_overwritten_ends_level_two_at_once() {
 fn the_holder_of_an_exclusive_oplock_writes_and_locks_in_peace() {
     let mut tree = Tree::new();
     holder(&mut tree, ask(1, 7, "a"), EXCLUSIVE);
-    assert_eq!(tell(&mut tree, Change::modified("a".into(), false, change::Facets::WRITTEN)), []);
+    let change = Change::modified("a".into(), false, change::Facets::WRITTEN);
+    assert_eq!(tell(&mut tree, change.by(OpenId(1))), []);
     assert_eq!(tree.break_for_lock(OpenId(1)), []);
 }
 

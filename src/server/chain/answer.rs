@@ -195,6 +195,7 @@ impl Chain {
         let out = self.reply.finish(seal_of(self.sealed.as_ref()));
         let Some(mut out) = out else {
             self.conn.end("no nonce is left for this session's key");
+            self.opened.iter().for_each(|open| cmd::breaks::announced(&self.gate, open));
             return None;
         };
         if !self.opened.is_empty() {

@@ -1,0 +1,104 @@
+//! Lease and lease table (MS-SMB2 3.3.1.11, 3.3.1.12): how the client of a lease is reached. What it may cache, the rules
+//! of its share know.
+
+use super::open::{Breaks, Open, Opens};
+use super::share::Area;
+use crate::fsa::LeaseId;
+use crate::types::{Guid, LeaseKey, NtStatus, OpenId};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+/// All opens that a client made with one key.
+#[derive(Debug)]
+pub struct Lease {
+    pub id: LeaseId,
+    /// Lease.Version is 2: decided by who makes it.
+    pub version2: bool,
+    /// Where its file is.
+    pub area: Arc<Area>,
+    pub breaks: Breaks,
+    /// Lease.LeaseOpens.
+    opens: Mutex<Vec<OpenId>>,
+    table: Weak<Table>,
+}
+
+type Table = Mutex<HashMap<Guid, HashMap<LeaseKey, Weak<Lease>>>>;
+
+/// The leases of all clients: each client has a table of its own.
+#[derive(Debug, Default)]
+pub struct Leases(Arc<Table>);
+
+impl Leases {
+    /// The lease, from now on for as long as somebody holds it. INVALID_PARAMETER: the client uses its key in another
+    /// share.
+    pub fn enter(&self, id: LeaseId, version2: bool, area: &Arc<Area>) -> Result<Arc<Lease>, NtStatus> {
+        let mut table = self.0.lock();
+        let slot = table.entry(id.client).or_default().entry(id.key).or_default();
+        if let Some(lease) = slot.upgrade() {
+            return if Arc::ptr_eq(&lease.area, area) { Ok(lease) } else { Err(NtStatus::INVALID_PARAMETER) };
+        }
+        let lease = Arc::new(Lease {
+            id,
+            version2,
+            area: Arc::clone(area),
+            breaks: Breaks::default(),
+            opens: Mutex::default(),
+            table: Arc::downgrade(&self.0),
+        });
+        *slot = Arc::downgrade(&lease);
+        Ok(lease)
+    }
+
+    pub fn get(&self, id: LeaseId) -> Option<Arc<Lease>> {
+        self.0.lock().get(&id.client)?.get(&id.key)?.upgrade()
+    }
+
+    /// All of one client.
+    pub fn of(&self, client: Guid) -> Vec<Arc<Lease>> {
+        self.0
+            .lock()
+            .get(&client)
+            .map(|all| all.values().filter_map(Weak::upgrade).collect())
+            .unwrap_or_default()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().values().map(HashMap::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+}
+
+impl Lease {
+    pub fn add(&self, open: &Open) {
+        self.opens.lock().push(open.open_id());
+    }
+
+    pub fn remove(&self, open: &Open) {
+        self.opens.lock().retain(|id| *id != open.open_id());
+    }
+
+    /// The first is the one it was made with, while that lasts.
+    pub fn opens(&self, opens: &Opens) -> Vec<Arc<Open>> {
+        let ids = self.opens.lock().clone();
+        ids.into_iter().filter_map(|id| opens.by_volatile(id.0)).collect()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(table) = self.table.upgrade() else { return };
+        let mut table = table.lock();
+        let Some(client) = table.get_mut(&self.id.client) else { return };
+        // Else somebody has entered it again meanwhile.
+        if client.get(&self.id.key).is_some_and(|lease| lease.strong_count() == 0) {
+            client.remove(&self.id.key);
+        }
+        if client.is_empty() {
+            table.remove(&self.id.client);
+        }
+    }
+}
