@@ -284,7 +284,7 @@ mod tests {
             user: Some("alice".into()),
             share: "media".into(),
             name: String::new(),
-            lease,
+            lease: None,
         }
     }
 

@@ -6,6 +6,7 @@
 mod access;
 mod delete;
 mod driver;
+mod lease;
 mod locks;
 mod notify;
 mod share;
@@ -37,6 +38,11 @@ fn deletion_and_rename() {
 #[test]
 fn change_notify() {
     driver::run::<notify::World>(STEPS);
+}
+
+#[test]
+fn leases() {
+    driver::run::<lease::World>(STEPS);
 }
 
 #[test]
