@@ -6,7 +6,7 @@ use smbgate::types::{
 };
 use smbgate::wire::close::CloseRequest;
 use smbgate::wire::create::{CreateAction, CreateRequest, CreateResponse, ImpersonationLevel};
-use smbgate::wire::create_context::{find, name};
+use smbgate::wire::create_context::{Lease, find, name};
 use smbgate::wire::echo::EchoRequest;
 use smbgate::wire::flush::FlushRequest;
 use smbgate::wire::fscc::FileInfoClass;
@@ -31,6 +31,7 @@ pub struct Opened {
     pub oplock: OplockLevel,
     /// Milliseconds that the handle survives its connection; None: it does not. DHnQ does not tell: zero.
     pub durable: Option<u32>,
+    pub lease: Option<Lease>,
 }
 
 /// An open that shares everything.
@@ -192,6 +193,8 @@ impl Reply {
             attributes: answer.file_attributes,
             oplock: answer.oplock_level,
             durable: durable(&answer),
+            lease: find(&answer.create_contexts, name::REQUEST_LEASE)
+                .map(|data| Lease::decode(data).expect("RqLs")),
         })
     }
 }

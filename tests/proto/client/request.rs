@@ -48,6 +48,7 @@ requests! {
     cancel::CancelRequest = CANCEL;
     echo::EchoRequest = ECHO;
     oplock_break::OplockBreak = OPLOCK_BREAK;
+    oplock_break::LeaseBreakAck = OPLOCK_BREAK;
     query_directory::QueryDirectoryRequest = QUERY_DIRECTORY, |me| me.output_buffer_length as usize;
     change_notify::ChangeNotifyRequest = CHANGE_NOTIFY, |me| me.output_buffer_length as usize;
     query_info::QueryInfoRequest<'_> = QUERY_INFO, |me| me.output_buffer_length as usize;
