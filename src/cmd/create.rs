@@ -18,7 +18,7 @@ mod stopped;
 mod stream;
 
 use super::wait::Wait;
-use super::{Ctx, Fail, Handled, Post, Reply, close, info, times};
+use super::{Ctx, Fail, Handled, Post, Reply, close, info, recall, times};
 use crate::fsa::{LeaseAsk, OpenAsk, Opening, Owner, RelPath, change};
 use crate::posix::{self, DataAccess, Kind, Last, Lookup, Missing, NewFile, Object, SmbPath, Stat};
 use crate::session::open::Held;
@@ -67,7 +67,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         asked: &contexts,
         lease: lease.as_ref(),
     };
-    let done = opening.run()?;
+    let done = match opening.run() {
+        Ok(done) => done,
+        Err(failed) => return Err(recall::make_room(ctx, failed)),
+    };
     finish(ctx, &request, &contexts, lease.as_ref(), done, reply)
 }
 
@@ -578,10 +581,11 @@ fn finish(
         ctx.header.channel_sequence(),
     ));
     let lease = lease.filter(|_| leased);
-    lease.inspect(|lease| lease.enter(&open));
+    lease.inspect(|lease| lease.enter(ctx.gate, &open));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);
     ctx.gate.opens.add(Arc::clone(&open));
     ctx.file = Some(id);
+    recall::consider(ctx.gate);
     if !session.add_open(&open) {
         close::close(ctx.gate, &session, &open);
         return Err(NtStatus::USER_SESSION_DELETED.into());

@@ -12,7 +12,7 @@ use crate::types::{ConnId, FileTime, Guid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
 
@@ -35,6 +35,10 @@ pub struct Gate {
     pub sessions: Sessions,
     pub opens: Opens,
     pub leases: Leases,
+    /// As many as the process may have.
+    pub open_files: usize,
+    /// Clients are being asked for handles that they only keep.
+    pub recalling: AtomicBool,
     pub durable: durable::Table,
     /// The addresses that are listened on.
     pub listening: Mutex<Vec<SocketAddr>>,
@@ -87,6 +91,8 @@ impl Gate {
             sessions: Sessions::default(),
             opens: Opens::new(distance),
             leases: Leases::default(),
+            open_files: crate::sys::process::open_files_limit(),
+            recalling: AtomicBool::new(false),
             durable: durable::Table::default(),
             listening: Mutex::default(),
             conns: RwLock::default(),
@@ -205,6 +211,11 @@ impl Gate {
 
     pub fn conns(&self) -> Vec<Arc<Connection>> {
         self.conns.read().values().cloned().collect()
+    }
+
+    /// Since the start.
+    pub fn seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
     }
 
     /// The connections of one client, the oldest first.

@@ -23,6 +23,7 @@ pub mod oplock_break;
 pub mod pipe;
 pub mod query_directory;
 pub mod read;
+mod recall;
 pub mod session_setup;
 pub mod times;
 pub mod tree_connect;
@@ -143,6 +144,7 @@ impl Ctx<'_> {
             return Err(NtStatus::FILE_CLOSED);
         }
         self.file = Some(id);
+        open.lease.get().inspect(|lease| lease.touch(self.gate.seconds()));
         Ok(open)
     }
 

@@ -7,6 +7,7 @@ use crate::fsa::LeaseId;
 use crate::types::{Guid, LeaseKey, NtStatus, OpenId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// All opens that a client made with one key.
@@ -18,6 +19,8 @@ pub struct Lease {
     /// Where its file is.
     pub area: Arc<Area>,
     pub breaks: Breaks,
+    /// In seconds since the start of the server.
+    used: AtomicU64,
     /// Lease.LeaseOpens.
     opens: Mutex<Vec<OpenId>>,
     table: Weak<Table>,
@@ -43,6 +46,7 @@ impl Leases {
             version2,
             area: Arc::clone(area),
             breaks: Breaks::default(),
+            used: AtomicU64::new(0),
             opens: Mutex::default(),
             table: Arc::downgrade(&self.0),
         });
@@ -63,6 +67,10 @@ impl Leases {
             .unwrap_or_default()
     }
 
+    pub fn all(&self) -> Vec<Arc<Lease>> {
+        self.0.lock().values().flat_map(|client| client.values().filter_map(Weak::upgrade)).collect()
+    }
+
     pub fn len(&self) -> usize {
         self.0.lock().values().map(HashMap::len).sum()
     }
@@ -73,6 +81,16 @@ impl Leases {
 }
 
 impl Lease {
+    /// One of its opens is used, `now` seconds after the start.
+    pub fn touch(&self, now: u64) {
+        self.used.store(now, Ordering::Relaxed);
+    }
+
+    /// When it was used last, in seconds after the start.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     pub fn add(&self, open: &Open) {
         self.opens.lock().push(open.open_id());
     }

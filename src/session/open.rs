@@ -13,7 +13,7 @@ use crate::types::{
 use crate::watch::Token;
 use crate::wire::oplock_break::LeaseBreakNotification;
 use parking_lot::{Mutex, RwLock};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -346,6 +346,7 @@ impl Open {
 /// Every open of the server.
 #[derive(Debug)]
 pub struct Opens {
+    count: AtomicUsize,
     shards: [RwLock<std::collections::HashMap<u64, Arc<Open>>>; 16],
     next: AtomicU64,
     /// Between the two halves of a FileId: another one each time the server starts, so that a handle of the last time
@@ -356,7 +357,12 @@ pub struct Opens {
 impl Opens {
     /// `distance`: any number, best a random one.
     pub fn new(distance: u64) -> Opens {
-        Opens { shards: Default::default(), next: AtomicU64::new(1), distance: distance >> 1 }
+        Opens {
+            count: AtomicUsize::new(0),
+            shards: Default::default(),
+            next: AtomicU64::new(1),
+            distance: distance >> 1,
+        }
     }
 
     pub fn new_id(&self) -> FileId {
@@ -369,6 +375,7 @@ impl Opens {
     }
 
     pub fn add(&self, open: Arc<Open>) {
+        self.count.fetch_add(1, Ordering::Relaxed);
         self.shard(open.id.volatile).write().insert(open.id.volatile, open);
     }
 
@@ -382,7 +389,9 @@ impl Opens {
     }
 
     pub fn remove(&self, id: FileId) -> Option<Arc<Open>> {
-        self.shard(id.volatile).write().remove(&id.volatile)
+        let gone = self.shard(id.volatile).write().remove(&id.volatile);
+        self.count.fetch_sub(usize::from(gone.is_some()), Ordering::Relaxed);
+        gone
     }
 
     pub fn all(&self) -> Vec<Arc<Open>> {
@@ -390,7 +399,7 @@ impl Opens {
     }
 
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|s| s.read().len()).sum()
+        self.count.load(Ordering::Relaxed)
     }
 
     pub fn is_empty(&self) -> bool {

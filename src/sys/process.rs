@@ -1,17 +1,10 @@
-//! What the daemon sets once for the whole process.
+//! The process as a whole.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 
-/// Raises the limit of open files to the most allowed; answers the new limit.
-pub fn raise_nofile() -> u64 {
-    let now = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
-/// Sets the umask to 0 and answers what it was: modes of new files are computed in `posix`, by share.
-pub fn clear_umask() -> u32 {
-    rustix::process::umask(rustix::fs::Mode::empty()).bits()
+/// As many files as it may have open.
+pub fn open_files_limit() -> usize {
+    getrlimit(Resource::Nofile).current.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 /// Hands free memory of the allocator back to the kernel. Takes milliseconds.

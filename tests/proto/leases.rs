@@ -204,3 +204,44 @@ fn who_does_not_lease_gets_none() {
     let opened = server.client().create(&leased(file("f"), 1, RWH, None)).unwrap();
     assert_eq!((opened.oplock, opened.lease.is_none()), (OplockLevel::NONE, true));
 }
+
+/// A client that keeps every handle it may, and closes those that it is asked for.
+#[test]
+fn who_cached_well_runs_out_of_no_handles() {
+    let server = Server::plain();
+    let mut c = server.client();
+    let pid = rustix::process::Pid::from_raw(server.pid() as i32);
+    let few = rustix::process::Rlimit { current: Some(160), maximum: Some(160) };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, few).expect("a limit");
+    let mut kept: std::collections::BTreeMap<u16, FileId> = Default::default();
+    let mut asked = Vec::new();
+    for n in 0..400u16 {
+        let [high, low] = n.to_be_bytes();
+        let mut key = [low; 16];
+        key[1] = high;
+        let lease = Lease::V2 {
+            lease_key: LeaseKey(key),
+            lease_state: RH,
+            flags: LeaseFlags::empty(),
+            parent_lease_key: LeaseKey::default(),
+            epoch: 0,
+        };
+        let mut request = leased(file(&format!("f{n}")), 0, RH, None);
+        request.create_contexts = vec![lease.to_context()];
+        let id = c.send(&request);
+        loop {
+            let reply = c.receive();
+            if let Some(told) = broken(&reply) {
+                let n = u16::from_be_bytes([told.lease_key.0[1], told.lease_key.0[0]]);
+                asked.push(n);
+                let file_id = kept.remove(&n).expect("a handle that is kept");
+                c.send(&smbgate::wire::close::CloseRequest { file_id, ..Default::default() });
+            } else if reply.header.message_id.0 == id && !reply.is_interim() {
+                kept.insert(n, reply.opened().expect("there is always room").file_id);
+                break;
+            }
+        }
+    }
+    assert!(!asked.is_empty() && kept.len() > 50, "{} are kept", kept.len());
+    assert!(kept.contains_key(&399) && !kept.contains_key(&0), "the oldest are given back: {asked:?}");
+}

@@ -1,6 +1,6 @@
 //! CREATE and leases (MS-SMB2 3.3.5.9.8, 3.3.5.9.11).
 
-use crate::cmd::{Ctx, Post};
+use crate::cmd::{Ctx, Gate, Post};
 use crate::fsa::{LeaseAsk, LeaseId, Leased};
 use crate::session::{self, Disk, Open};
 use crate::types::{Dialect, LeaseState, NodeKey, NtStatus, OplockLevel};
@@ -58,8 +58,9 @@ impl Wanted {
     }
 
     /// The open is in its lease from here on. To be done before it can be found.
-    pub fn enter(&self, open: &Open) {
+    pub fn enter(&self, gate: &Gate, open: &Open) {
         self.lease.add(open);
+        self.lease.touch(gate.seconds());
         let _ = open.lease.set(Arc::clone(&self.lease));
     }
 

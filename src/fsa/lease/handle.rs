@@ -1,7 +1,7 @@
 //! Handles that clients keep for nobody are given up before a rename or a deletion is decided (MS-FSA 2.1.4.12:
 //! FileRenameInformation, FileLinkInformation and FileDispositionInformation take HANDLE).
 
-use super::LeaseState;
+use super::{LeaseId, LeaseState};
 use crate::fsa::{Effects, Tree, WaiterId};
 use crate::types::{NodeKey, OpenId};
 
@@ -42,6 +42,17 @@ impl Tree {
         let (key, stream) = waits_at?;
         self.wait_on(key, stream.as_deref(), Some(waiter));
         Some(effects)
+    }
+
+    /// Asks for a handle that is only kept, because the server is short of them. None: the lease keeps none, not any more.
+    #[must_use]
+    pub fn recall(&mut self, id: LeaseId) -> Option<Effects> {
+        let (caching, at) = self.held_by(id)?;
+        let held = &mut caching.held[at];
+        if !held.state.contains(LeaseState::HANDLE) {
+            return None;
+        }
+        Some(held.take(LeaseState::HANDLE).into_iter().collect())
     }
 
     fn nodes_in(&self, way: &Way) -> Vec<NodeKey> {
