@@ -27,7 +27,7 @@ use crate::types::{
     AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, LeaseState, NodeKey, NtStatus,
     OpenId, OplockLevel,
 };
-use crate::watch::Interest;
+use crate::watch::{Interest, NoWatch};
 use crate::wire::codec::Reader;
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse, CreateResponseFlags};
 use std::sync::Arc;
@@ -79,7 +79,9 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
     let request = CreateRequest::decode(&mut body).ok()?;
     let opens = matches!(request.create_disposition, CreateDisposition::OPEN | CreateDisposition::OPEN_IF);
-    if !opens || request.create_options.contains(CreateOptions::DELETE_ON_CLOSE) {
+    // What is cached has to be watched first, which takes system calls.
+    let oplock = !matches!(request.requested_oplock_level, OplockLevel::NONE | OplockLevel::LEASE);
+    if !opens || oplock || request.create_options.contains(CreateOptions::DELETE_ON_CLOSE) {
         return None;
     }
     let tree = Arc::clone(ctx.tree().ok()?);
@@ -104,6 +106,9 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
         Ok(lease) => lease,
         Err(status) => return Some(Err(status.into())),
     };
+    if lease.as_ref().is_some_and(|lease| !lease.is_quick()) {
+        return None;
+    }
     let mut opening = Create {
         ctx,
         request: &request,
@@ -624,19 +629,21 @@ fn oplock(ctx: &mut Ctx<'_>, disk: &Disk, open: &Arc<Open>, asked: OplockLevel) 
     if !disk.settings.leases || matches!(asked, OplockLevel::NONE | OplockLevel::LEASE) {
         return OplockLevel::NONE;
     }
-    // Writes of others that no client sees coming are heard of from here on.
-    let file = open.file().filter(|file| !file.object.is_stream());
-    let path = file.and_then(|_| disk.area.rules.lock().path_of(open.open_id()));
-    let watched = file
-        .zip(path)
-        .map(|(file, path)| (file, disk.area.watch.ensure(&file.object, &path, Interest::CONTENT)));
+    let path = disk.area.rules.lock().path_of(open.open_id());
+    let (Some(file), Some(path)) = (open.file(), path) else { return OplockLevel::NONE };
+    // What others do that no client sees coming is heard of from here on, or there is no oplock.
+    let writes = if asked == OplockLevel::LEVEL_II { Interest::empty() } else { Interest::OPENS };
+    let interest = Interest::NAMES | Interest::CONTENT | writes;
+    let token = match disk.area.watch.ensure(&file.object, &path, interest) {
+        Ok(token) => Some(token),
+        Err(NoWatch::Off) => None,
+        Err(_) => return OplockLevel::NONE,
+    };
     // From the moment it is granted it may be broken.
     open.breaks.hold_back();
     let granted = disk.area.rules.lock().request_oplock(open.open_id(), asked, disk.area.now());
     if granted != OplockLevel::NONE {
-        if let Some((file, token)) = watched {
-            file.watched.lock().extend(token);
-        }
+        file.watched.lock().extend(token);
         ctx.post = Some(Post::Opened(Arc::clone(open)));
     }
     granted

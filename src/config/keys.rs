@@ -323,7 +323,8 @@ pub const KEYS: &[Key] = &[
         "true or false",
         Is("true"),
         "true",
-        "Let clients cache files they have open. What local programs write breaks that where it is seen (`watch`).",
+        "Let clients cache what they have open. Only where changes from outside are seen (`watch`), unless that is \"off\": then \
+         nobody else must change the files.",
     ),
     key(
         Share,
@@ -343,9 +344,8 @@ pub const KEYS: &[Key] = &[
         "true or false",
         Is("true"),
         "true",
-        "Let clients cache directories. Only where changes from outside are seen (`watch`). Needs `leases`.",
-    )
-    .not_yet(Some("false"), "no directory leases are granted"),
+        "Let clients cache listings of directories. Only where changes from outside are seen (`watch`). Needs `leases`.",
+    ),
     key(
         Share,
         "watch",

@@ -379,7 +379,7 @@ impl Tree {
         self.links[entry.link].opens -= 1;
         if entry.wrote && self.directory_leases > 0 {
             let path = self.links[entry.link].path.clone();
-            effects.extend(self.break_listing(&path, entry.parents_lease()));
+            effects.extend(self.break_listings(Some(entry.node), &path, entry.parents_lease()));
         }
         let deletion = self.delete_at_close(open, &entry, empty, now, &mut effects);
         self.forget_unused(entry.node, entry.link);

@@ -5,13 +5,13 @@ use super::open::{Breaks, Open, Opens};
 use super::share::Area;
 use crate::fsa::LeaseId;
 use crate::types::{Guid, LeaseKey, NtStatus, OpenId};
+use crate::watch::{Interest, NoWatch, Token};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// All opens that a client made with one key.
-#[derive(Debug)]
 pub struct Lease {
     pub id: LeaseId,
     /// Lease.Version is 2: decided by who makes it.
@@ -21,6 +21,8 @@ pub struct Lease {
     pub breaks: Breaks,
     /// In seconds since the start of the server.
     used: AtomicU64,
+    /// Changes from outside are told, of this kind. Without that it is granted nothing.
+    watched: Mutex<Option<(Interest, Token)>>,
     /// Lease.LeaseOpens.
     opens: Mutex<Vec<OpenId>>,
     table: Weak<Table>,
@@ -47,6 +49,7 @@ impl Leases {
             area: Arc::clone(area),
             breaks: Breaks::default(),
             used: AtomicU64::new(0),
+            watched: Mutex::default(),
             opens: Mutex::default(),
             table: Arc::downgrade(&self.0),
         });
@@ -91,6 +94,26 @@ impl Lease {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Changes of this kind are told already.
+    pub fn is_watched(&self, interest: Interest) -> bool {
+        self.watched.lock().as_ref().is_some_and(|(kind, _)| kind.contains(interest))
+    }
+
+    /// Sees to it that they are. Makes system calls.
+    pub fn watch(
+        &self,
+        interest: Interest,
+        ensure: impl FnOnce(Interest) -> Result<Token, NoWatch>,
+    ) -> Result<(), NoWatch> {
+        if self.is_watched(interest) {
+            return Ok(());
+        }
+        // Not under the lock: the path may hang.
+        let token = ensure(interest)?;
+        *self.watched.lock() = Some((interest, token));
+        Ok(())
+    }
+
     pub fn add(&self, open: &Open) {
         self.opens.lock().push(open.open_id());
     }
@@ -118,5 +141,11 @@ impl Drop for Lease {
         if client.is_empty() {
             table.remove(&self.id.client);
         }
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("id", &self.id).field("opens", &self.opens).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use crate::cmd::{Ctx, Gate, Post};
 use crate::fsa::{LeaseAsk, LeaseId, Leased};
 use crate::session::{self, Disk, Open};
 use crate::types::{Dialect, LeaseState, NodeKey, NtStatus, OplockLevel};
+use crate::watch::{Interest, NoWatch};
 use crate::wire::create::CreateRequest;
 use crate::wire::create_context::{CreateContext, Lease, LeaseFlags, find, name};
 use std::sync::Arc;
@@ -64,14 +65,39 @@ impl Wanted {
         let _ = open.lease.set(Arc::clone(&self.lease));
     }
 
+    /// What has to be told of changes from outside, if this is granted.
+    fn interest(&self) -> Interest {
+        let opens = if self.state.contains(LeaseState::WRITE) { Interest::OPENS } else { Interest::empty() };
+        Interest::NAMES | Interest::CONTENT | opens
+    }
+
+    /// It can be granted without a system call.
+    pub fn is_quick(&self) -> bool {
+        self.state.is_empty() || self.lease.is_watched(self.interest())
+    }
+
+    /// Never a lease without a watch. Where the share is not to be watched, files are leased all the same: that is as much
+    /// as to say that nobody else changes them.
+    fn is_seen(&self, open: &Open) -> bool {
+        let Some(file) = open.file().filter(|_| !self.state.is_empty()) else { return true };
+        let area = &self.lease.area;
+        let Some(path) = area.rules.lock().path_of(open.open_id()) else { return false };
+        match self.lease.watch(self.interest(), |interest| area.watch.ensure(&file.object, &path, interest)) {
+            Ok(()) => true,
+            Err(NoWatch::Off) => !file.directory,
+            Err(_) => false,
+        }
+    }
+
     /// After the open was entered into the tables.
     pub fn grant(&self, ctx: &mut Ctx<'_>, open: &Arc<Open>) -> Option<Leased> {
         open.lease.get()?;
+        let wanted = if self.is_seen(open) { self.state } else { LeaseState::empty() };
         // From the moment it is granted it may be broken.
         self.lease.breaks.hold_back();
         ctx.post = Some(Post::Opened(Arc::clone(open)));
         let area = &self.lease.area;
-        area.rules.lock().request_lease(open.open_id(), self.state, area.now())
+        area.rules.lock().request_lease(open.open_id(), wanted, area.now())
     }
 
     /// The context of the answer.

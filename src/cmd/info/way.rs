@@ -28,7 +28,7 @@ pub fn clear(ctx: &mut Ctx<'_>, subject: &Subject<'_>, info: &SetFileInfo<'_>) -
     if !area.rules.lock().is_in_the_way(&way) {
         return Ok(());
     }
-    let wait = Wait::begin(ctx, area)?;
+    let wait = Wait::for_rules(ctx, area)?;
     let asked = area.rules.lock().clear_the_way(&way, wait.id());
     match asked {
         Some(effects) => {

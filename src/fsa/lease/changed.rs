@@ -31,12 +31,13 @@ impl Tree {
                 }
             }
             Kind::Modified(facets) => {
-                // Attributes that a client changes are changed for the others by its own open; they ask.
-                let stale = if outside { !Facets::LAST_ACCESS } else { Facets::DATA | Facets::SIZE };
-                if facets.intersects(stale) {
+                if outside && facets.intersects(!Facets::LAST_ACCESS) {
+                    // Whatever it was: attributes are cached with a lease, and the streams are attributes to others.
+                    effects.extend(self.break_node(change.node, path));
+                } else if facets.intersects(Facets::DATA | Facets::SIZE) {
                     effects.extend(self.break_read(change.node, path, None, author));
                 }
-                effects.extend(self.modified_in_listing(path, *facets, author));
+                effects.extend(self.modified_in_listing(change.node, path, *facets, author));
             }
             Kind::Stream { name, what: StreamChange::Written | StreamChange::Resized } => {
                 effects.extend(self.break_read(change.node, path, Some(name), author));

@@ -3,6 +3,7 @@
 use super::{ALL, LeaseId};
 use crate::fsa::change::{Author, Facets};
 use crate::fsa::{Effects, RelPath, Tree};
+use crate::types::NodeKey;
 
 /// What a listing shows of a file. The time of the last access is not worth a break.
 const SHOWN: Facets = Facets::SIZE
@@ -31,10 +32,28 @@ impl Tree {
         effects
     }
 
+    /// The same of a file that has more names than `path`: of all that it is open by.
+    pub(in crate::fsa) fn break_listings(
+        &mut self,
+        node: Option<NodeKey>,
+        path: &RelPath,
+        except: Option<LeaseId>,
+    ) -> Effects {
+        let mut effects = self.break_listing(path, except);
+        let links = node.and_then(|node| self.nodes.get(&node)).map(|node| node.links.clone()).unwrap_or_default();
+        for no in links {
+            let Some(link) = self.links.get(no).filter(|link| !link.gone && link.path != *path) else { continue };
+            let other = link.path.clone();
+            effects.extend(self.break_listing(&other, except));
+        }
+        effects
+    }
+
     /// A file looks different now. As Windows does, what is written through an open shows in the listing when that is
     /// closed.
     pub(in crate::fsa) fn modified_in_listing(
         &mut self,
+        node: Option<NodeKey>,
         path: &RelPath,
         facets: Facets,
         author: Author,
@@ -50,7 +69,7 @@ impl Tree {
             return Effects::new();
         }
         let except = self.parents_lease(author);
-        self.break_listing(path, except)
+        self.break_listings(node, path, except)
     }
 }
 

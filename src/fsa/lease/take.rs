@@ -160,6 +160,18 @@ impl Tree {
         effects
     }
 
+    /// Nothing that was cached of this file, nor of its streams, holds any longer.
+    pub(in crate::fsa) fn break_node(&mut self, node: Option<NodeKey>, path: &RelPath) -> Effects {
+        let node = node.or_else(|| self.paths.get(path).map(|&no| self.links[no].node));
+        let mut effects = Effects::new();
+        if let Some(node) = node.and_then(|node| self.nodes.get_mut(&node)) {
+            for stream in &mut node.streams {
+                stream.caching.take(ALL, None, &mut effects);
+            }
+        }
+        effects
+    }
+
     /// Nothing that was cached of this path and what is beneath it holds any longer.
     pub(in crate::fsa) fn break_all_from(&mut self, path: &RelPath) -> Effects {
         let mut effects = Effects::new();
