@@ -40,9 +40,12 @@ impl Tree {
         except: Option<LeaseId>,
     ) -> Effects {
         let mut effects = self.break_listing(path, except);
-        let links = node.and_then(|node| self.nodes.get(&node)).map(|node| node.links.clone()).unwrap_or_default();
+        let links =
+            node.and_then(|node| self.nodes.get(&node)).map(|node| node.links.clone()).unwrap_or_default();
         for no in links {
-            let Some(link) = self.links.get(no).filter(|link| !link.gone && link.path != *path) else { continue };
+            let Some(link) = self.links.get(no).filter(|link| !link.gone && link.path != *path) else {
+                continue;
+            };
             let other = link.path.clone();
             effects.extend(self.break_listing(&other, except));
         }
