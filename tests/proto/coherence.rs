@@ -298,3 +298,9 @@ fn run(keys: &str, changes: usize, bound: Duration) {
 fn what_the_kernel_tells_of() {
     run("", 10_000, Duration::from_secs(10));
 }
+
+/// Where the kernel is blind: each change within the interval and what a look takes.
+#[test]
+fn what_polling_finds() {
+    run("watch = \"poll\"\npoll_interval = \"100ms\"", 200, Duration::from_secs(20));
+}
