@@ -73,6 +73,9 @@ impl Fanotify {
         {
             tell(What::Created { at, moved: false });
         }
+        if mask.contains(Mask::OPEN) && node.is_some() {
+            tell(What::Opened);
+        }
         if mask.intersects(Mask::MODIFY | Mask::ATTRIB) {
             let mut facets = Facets::empty();
             if mask.contains(Mask::MODIFY) {
@@ -87,9 +90,6 @@ impl Fanotify {
                 (None, None, _) => {}
                 _ => tell(What::Modified { at: place.clone(), facets }),
             }
-        }
-        if mask.contains(Mask::OPEN) && node.is_some() {
-            tell(What::Opened);
         }
         if mask.contains(Mask::DELETE)
             && let Some(at) = place

@@ -93,12 +93,14 @@ impl Known {
         Some((*self.keys.get(&event.wd)?, Name::from(event.name.as_ref()?.as_bytes())))
     }
 
+    /// What it was the watch of, unless that has another by now.
     fn forget(&mut self, wd: WatchDescriptor) -> Option<NodeKey> {
         let key = self.keys.remove(&wd)?;
-        if self.watches.get(&key) == Some(&wd) {
-            self.watches.remove(&key);
-            self.handles.remove(&key);
+        if self.watches.get(&key) != Some(&wd) {
+            return None;
         }
+        self.watches.remove(&key);
+        self.handles.remove(&key);
         Some(key)
     }
 

@@ -2,13 +2,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::keeper::Task;
-use super::source::{Event, Name, Source};
+use super::source::{Event, Name, Origin, Source};
 use super::translate::{Outcome, excuse, translate};
 use super::{BATCH, Shared};
 use crate::fsa::Effects;
@@ -68,10 +68,20 @@ fn muddled(mut touched: Vec<(NodeKey, Name, bool)>) -> Vec<Task> {
         .collect()
 }
 
+/// While all that comes is our own doing, events are taken in heaps: to be woken for each costs more than to read it.
+const REST: Duration = Duration::from_micros(500);
+
 impl Shared {
     fn turn(self: &Arc<Shared>, source: &dyn Source) {
         match source.read() {
-            Ok(events) => self.heard(events.unwrap_or_default(), true),
+            Ok(events) => {
+                let events = events.unwrap_or_default();
+                let own = !events.is_empty() && events.iter().all(|event| event.origin == Origin::Own);
+                self.heard(events, true);
+                if own {
+                    std::thread::sleep(REST);
+                }
+            }
             Err(errno) => {
                 log::error!("{}: events cannot be read: {errno}", self.ground.name);
                 self.heard(vec![Event::lost()], true);

@@ -326,6 +326,17 @@ impl Table {
         self.settle(key, now);
     }
 
+    /// Nothing is heard of it any more. Who wants to goes on being counted: its number may become another object's, which
+    /// is marked anew.
+    pub fn unmark(&mut self, key: NodeKey, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.marked = Interest::empty();
+        if let Some(at) = entry.under.take() {
+            self.unlist(&at);
+        }
+        self.settle_subtree(key, now);
+    }
+
     /// There is no such object any more.
     pub fn forget(&mut self, key: NodeKey, now: Instant) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;

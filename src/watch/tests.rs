@@ -2,6 +2,7 @@
 //! shell. The tests run with each source.
 
 mod poll;
+mod source;
 mod table;
 
 use std::path::PathBuf;

@@ -59,7 +59,7 @@ pub(super) fn translate(
         What::Gone => {
             if let Some(key) = event.node {
                 one.verify();
-                one.table.forget(key, now);
+                one.table.unmark(key, now);
             }
         }
         What::Lost => {

@@ -112,3 +112,18 @@ fn what_is_forgotten_leaves_nothing() {
     assert_eq!((table.len(), table.idle()), (0, 0));
     assert!(table.subtree(key(1)).is_empty());
 }
+
+#[test]
+fn who_wanted_what_is_gone_does_not_take_from_what_has_its_number_now() {
+    let now = Instant::now();
+    let mut table = Table::default();
+    let (names, hold) = (Interest::NAMES, hold(Interest::NAMES, false));
+    table.hold(key(1), true, (names, Via::FANOTIFY), None, hold, now);
+    table.unmark(key(1), now);
+    assert!(table.get(key(1)).unwrap().marked.is_empty(), "the next is marked anew");
+    table.hold(key(1), true, (names, Via::FANOTIFY), None, hold, now);
+    table.release(key(1), hold, now);
+    assert_eq!(table.idle(), 0);
+    table.release(key(1), hold, now);
+    assert_eq!(table.idle(), 1);
+}
