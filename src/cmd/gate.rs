@@ -4,7 +4,7 @@ use crate::auth::accounts::{Accounts, Nss};
 use crate::auth::{self, Identity, UserDb, throttle::Throttle};
 use crate::config::{Encryption, Settings, Signing};
 use crate::conn::Connection;
-use crate::conn::flight::{Flight, Wake};
+use crate::conn::flight::{self, Flight, Wake};
 use crate::durable;
 use crate::posix;
 use crate::session::{ActsAs, Area, Disk, Leases, Opens, Sessions, Share, ShareKind, Workers};
@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::{Instant, SystemTime};
 
 /// What a reload replaces.
@@ -44,8 +44,8 @@ pub struct Gate {
     pub listening: Mutex<Vec<SocketAddr>>,
     conns: RwLock<HashMap<ConnId, Arc<Connection>>>,
     next_conn: AtomicU64,
-    /// Requests that wait for an effect, by the id of their flight.
-    waiting: Mutex<HashMap<u64, Arc<Flight>>>,
+    /// Who waits for an effect: requests by the id of their flight, threads by one of their own.
+    waiting: Mutex<HashMap<u64, Waiting>>,
     /// Account look-ups and authentication.
     pub logons: Workers,
     /// Account look-ups for who shows names: slow ones hold up no logon.
@@ -59,6 +59,11 @@ pub struct Gate {
     pub runtime: tokio::runtime::Handle,
     /// For what begins elsewhere than in a request.
     me: Weak<Gate>,
+}
+
+enum Waiting {
+    Flight(Arc<Flight>),
+    Thread(mpsc::Sender<()>),
 }
 
 /// What [`Gate::new`] needs.
@@ -233,14 +238,24 @@ impl Gate {
 
     /// A request is going to wait under its flight's id.
     pub fn wait(&self, flight: &Arc<Flight>) {
-        self.waiting.lock().insert(flight.id, Arc::clone(flight));
+        self.waiting.lock().insert(flight.id, Waiting::Flight(Arc::clone(flight)));
+    }
+
+    /// A thread is going to wait: the id to wait under, and what hears once that is over.
+    pub fn wait_here(&self) -> (u64, mpsc::Receiver<()>) {
+        let (id, (tell, hear)) = (flight::new_id(), mpsc::channel());
+        self.waiting.lock().insert(id, Waiting::Thread(tell));
+        (id, hear)
     }
 
     /// The wait is over, or there was none.
     pub fn answer(&self, waiter: u64, wake: impl Into<Wake>) {
-        let flight = self.waiting.lock().remove(&waiter);
-        if let Some(flight) = flight {
-            flight.resume(wake);
+        let waiting = self.waiting.lock().remove(&waiter);
+        match waiting {
+            Some(Waiting::Flight(flight)) => flight.resume(wake),
+            // Gone: it has given up.
+            Some(Waiting::Thread(thread)) => drop(thread.send(())),
+            None => {}
         }
     }
 

@@ -111,6 +111,11 @@ pub enum Landing {
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// An id that no flight has, for somebody else who waits for the rules.
+pub fn new_id() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Flight {
     pub fn new(
         message: MessageId,
@@ -118,7 +123,7 @@ impl Flight {
         say: Box<dyn Fn(NtStatus, AsyncId) + Send + Sync>,
     ) -> Arc<Flight> {
         Arc::new(Flight {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: new_id(),
             message,
             session,
             outlives: AtomicBool::new(false),

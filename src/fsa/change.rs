@@ -1,5 +1,5 @@
-//! The one door: every change to the tree, whoever makes it, is told here, once, after it happened (the view tells
-//! before). The index of open paths, breaks of what was cached, notifications and, later, name caches follow from it.
+//! The one door: every change to the tree, whoever makes it, is told here, once, after it happened (the view announces
+//! it before: [`announce`]). The index of open paths, breaks of what was cached, notifications and, later, name caches follow from it.
 
 use super::notify::{Filter, Touched};
 use super::{Effects, Moment, NotifyAction, RelPath, Tree};
@@ -119,6 +119,7 @@ impl Change {
 /// The door.
 #[must_use]
 pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
+    tree.reflect(change);
     if let (Some(own), Author::Open(_), Some(node)) = (&mut tree.own_changes, change.author, change.node) {
         own.insert(node, now);
     }
@@ -193,6 +194,25 @@ impl Tree {
             own.retain(|_, at| *at >= before);
         }
     }
+}
+
+/// What is about to happen, told by somebody who can wait: what it takes from those who cache is taken now. True: not all
+/// of it has been given up; `waiter` is answered with [`super::Effect::Open`] when more has, and asks again. Once it has
+/// happened it goes through [`apply`] all the same.
+#[must_use]
+pub fn announce(tree: &mut Tree, change: &Change, waiter: Option<super::WaiterId>) -> (Effects, bool) {
+    let effects = tree.break_for_change(change);
+    let waits = tree.wait_for_breaks(change, waiter);
+    (effects, waits)
+}
+
+/// [`apply`], for a change made through a mirror, which need not hear of it.
+#[must_use]
+pub fn apply_unreflected(tree: &mut Tree, by: super::MirrorId, change: &Change, now: Moment) -> Effects {
+    tree.mirrors.blind = Some(by);
+    let effects = apply(tree, change, now);
+    tree.mirrors.blind = None;
+    effects
 }
 
 /// Something new stands at a path: what the index has there under another identity is gone.

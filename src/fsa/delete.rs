@@ -132,7 +132,7 @@ impl Tree {
             effects.extend(self.end_watches(entry.link));
         }
         let link = &mut self.links[entry.link];
-        if let Some(mark) = link.delete
+        if let Some(mark) = link.delete.filter(|_| !entry.local)
             && (link.opens == 0 || mark.posix == Some(open))
             && !link.deleting
             && !link.gone
@@ -194,6 +194,7 @@ impl Tree {
                 Effects::new()
             } else {
                 // Somebody else may stand at the path already: only this link goes.
+                self.reflect(&Change::removed(path.clone(), directory).of(node));
                 let mut effects = self.detach(no);
                 effects.extend(self.break_listing(&path, parents_lease));
                 effects.extend(change::report_removed(self, &path, directory));

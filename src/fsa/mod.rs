@@ -16,6 +16,7 @@
 //! - [`Tree::notify`]: CHANGE_NOTIFY; [`Tree::cancel`]: any waiting request
 //! - [`change::apply`]: **the one door**. Whoever changed the tree (an SMB command, the view, somebody outside)
 //!   says so here after the fact, and notifications and breaks of what others have cached come from here only.
+//! - [`change::announce`]: the same before the fact, for who can wait; [`Mirror`]: who else hears of every change
 //! - [`expression`]: wildcards of QUERY_DIRECTORY
 //!
 //! What the rules must know of the disk (read-only? directory empty? who is at the target name?) comes in as
@@ -70,6 +71,7 @@ mod index;
 mod lease;
 mod lock;
 mod locks;
+mod mirror;
 mod notify;
 mod path;
 mod query;
@@ -83,6 +85,7 @@ pub use delete::{Deletion, Disposition, DispositionAsk};
 pub use effect::{Effect, Effects, Notified, NotifyAction, NotifyEvent, WaiterId};
 pub use lease::{LeaseAsk, LeaseId, Leased, Way};
 pub use lock::{Held as HeldLocks, LockAsk, LockRange, LockSequence, Locking};
+pub use mirror::{Mirror, MirrorId};
 pub use notify::{Filter, NotifyAsk, Notifying};
 pub use path::RelPath;
 pub use query::OpenView;

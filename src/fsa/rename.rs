@@ -163,7 +163,8 @@ impl Tree {
         let Some(node) = self.nodes.get(&target.node) else { return Ok(()) };
         let going = node.links.iter().map(|&no| &self.links[no]).any(|l| !l.gone && l.is_delete_pending());
         let may_stay_open = ask.posix && node.streams.iter().all(|s| s.share.all_share_delete());
-        if going || !(node.opens.is_empty() || may_stay_open) {
+        let open = node.opens.iter().filter_map(|id| self.opens.get(id)).any(|entry| !entry.local);
+        if going || (open && !may_stay_open) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::delete::{Deletion, Mark};
 use super::lease::{Caching, LeaseAsk, LeaseId, OpenLease};
 use super::lock::Sequences;
 use super::locks::Locks;
+use super::mirror::Mirrors;
 use super::notify::Watch;
 use super::path;
 use super::share::ShareCounts;
@@ -39,6 +40,7 @@ pub struct Tree {
     pub(super) directory_leases: usize,
     /// One component on disk, as the wire calls it.
     pub(super) name_on_wire: fn(&[u8]) -> String,
+    pub(super) mirrors: Mirrors,
 }
 
 pub(super) type LinkNo = usize;
@@ -62,6 +64,8 @@ pub(super) struct OpenEntry {
     pub lease: Option<Box<OpenLease>>,
     /// The file was written through it.
     pub wrote: bool,
+    /// See [`OpenAsk::local`].
+    pub local: bool,
 }
 
 /// One file or directory.
@@ -83,6 +87,8 @@ pub(super) struct Stream {
     pub locks: Locks,
     pub caching: Caching,
     pub opens: u32,
+    /// Those of them whose writes nobody tells of: while there are any, nothing of the stream can be cached.
+    pub unseen_writers: u32,
     /// MS-FSA Stream.IsDeleted
     pub deleted: bool,
     /// A [`Deletion`] is out.
@@ -95,7 +101,7 @@ pub(super) struct Link {
     pub path: RelPath,
     pub node: NodeKey,
     pub opens: u32,
-    /// Deletions of streams that are out.
+    /// Deletions of streams that are out, and opens of local programs.
     pub holds: u32,
     /// MS-FSA Link.IsDeleted
     pub delete: Option<Mark>,
@@ -154,6 +160,9 @@ pub struct OpenAsk {
     pub lease: Option<LeaseAsk>,
     /// Who waits if somebody has to give up what he caches first. None: the caller sees to it himself.
     pub waiter: Option<WaiterId>,
+    /// A local program's, through the view: as POSIX has it, it holds up neither a rename nor a deletion. What it writes
+    /// is not told of, so while it may write, nobody else caches the stream.
+    pub local: bool,
 }
 
 impl OpenAsk {
@@ -175,8 +184,25 @@ impl OpenAsk {
             owner: Owner::default(),
             lease: None,
             waiter: None,
+            local: false,
         }
     }
+}
+
+impl OpenAsk {
+    pub(super) fn writes_unseen(&self) -> bool {
+        self.local && may_write(self.access)
+    }
+}
+
+impl OpenEntry {
+    fn writes_unseen(&self) -> bool {
+        self.local && may_write(self.access)
+    }
+}
+
+fn may_write(access: AccessMask) -> bool {
+    access.intersects(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)
 }
 
 /// The answer to an open.
@@ -230,6 +256,7 @@ impl Tree {
             leases: HashMap::new(),
             directory_leases: 0,
             name_on_wire,
+            mirrors: Mirrors::default(),
         }
     }
 
@@ -284,6 +311,7 @@ impl Tree {
     }
 
     pub(super) fn register(&mut self, ask: OpenAsk) {
+        let unseen = ask.writes_unseen();
         let link = match self.paths.get(&ask.path) {
             Some(&no) => no,
             None => {
@@ -302,7 +330,10 @@ impl Tree {
                 no
             }
         };
-        self.links[link].opens += 1;
+        match ask.local {
+            true => self.links[link].holds += 1,
+            false => self.links[link].opens += 1,
+        }
         let stream_name = ask.stream.map(String::into_boxed_str);
         let node = self.nodes.entry(ask.node).or_default();
         node.opens.push(ask.open);
@@ -315,6 +346,7 @@ impl Tree {
         });
         let stream = &mut node.streams[at];
         stream.opens += 1;
+        stream.unseen_writers += u32::from(unseen);
         stream.share.add(ask.access, ask.share);
         if let Some(lease) = &ask.lease {
             stream.caching.enter(lease);
@@ -339,6 +371,7 @@ impl Tree {
                 times: OpenTimes::default(),
                 lease: ask.lease.map(|ask| Box::new(OpenLease { id: ask.id, parent: ask.parent })),
                 wrote: false,
+                local: ask.local,
             },
         );
     }
@@ -357,6 +390,7 @@ impl Tree {
         let at = node.stream_at(entry.stream.as_deref()).expect("an open has a stream");
         let stream = &mut node.streams[at];
         stream.opens -= 1;
+        stream.unseen_writers -= u32::from(entry.writes_unseen());
         stream.share.remove(entry.access, entry.share);
         let granted = if stream.locks.is_empty() {
             Vec::new()
@@ -376,7 +410,10 @@ impl Tree {
         }
         effects.extend(self.woken(woken));
         effects.extend(self.granted(granted));
-        self.links[entry.link].opens -= 1;
+        match entry.local {
+            true => self.links[entry.link].holds -= 1,
+            false => self.links[entry.link].opens -= 1,
+        }
         if entry.wrote && self.directory_leases > 0 {
             let path = self.links[entry.link].path.clone();
             effects.extend(self.break_listings(Some(entry.node), &path, entry.parents_lease()));

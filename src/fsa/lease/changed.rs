@@ -1,7 +1,8 @@
 //! What a change takes from those who cache what it changed.
 
 use crate::fsa::change::{Author, Change, Facets, Kind, StreamChange};
-use crate::fsa::{Effects, Tree};
+use crate::fsa::{Effects, RelPath, Tree, WaiterId};
+use crate::types::NodeKey;
 
 impl Tree {
     /// To be asked before the index follows the change. Who made it through an open keeps his own lease, and that of the
@@ -52,5 +53,39 @@ impl Tree {
             }
         }
         effects
+    }
+
+    /// Something that the change takes has not been given up yet. `waiter` waits for it.
+    pub(in crate::fsa) fn wait_for_breaks(&mut self, change: &Change, waiter: Option<WaiterId>) -> bool {
+        for key in self.concerned(change) {
+            let Some(node) = self.nodes.get(&key) else { continue };
+            let breaking = node.streams.iter().find(|s| s.caching.is_breaking());
+            if let Some(stream) = breaking.map(|s| s.name.clone()) {
+                self.wait_on(key, stream.as_deref(), waiter);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whose caches a change made outside looks into.
+    fn concerned(&self, change: &Change) -> Vec<NodeKey> {
+        let at = |path: &RelPath| self.paths.get(path).map(|&no| self.links[no].node);
+        let mut nodes: Vec<NodeKey> = change.node.into_iter().collect();
+        let mut paths = vec![&change.path];
+        if let Kind::Renamed { to, replaced } = &change.kind {
+            paths.push(to);
+            paths.extend(replaced);
+        }
+        for path in paths {
+            nodes.extend(path.parent().and_then(|dir| at(&dir)));
+            match change.kind {
+                Kind::Removed | Kind::Renamed { .. } => {
+                    nodes.extend(self.links_from(path).into_iter().map(|no| self.links[no].node));
+                }
+                _ => nodes.extend(at(path)),
+            }
+        }
+        nodes
     }
 }

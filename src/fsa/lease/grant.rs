@@ -35,6 +35,9 @@ impl Stream {
         let held = &self.caching.held[at];
         let others = || self.caching.held.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, h)| h);
         let alone = self.opens == held.opens;
+        if self.unseen_writers > 0 {
+            return LeaseState::empty();
+        }
         if others().any(|h| h.state.contains(LeaseState::WRITE)) || !(alone || self.locks.is_empty()) {
             return LeaseState::empty();
         }
@@ -59,6 +62,9 @@ impl Tree {
             return OplockLevel::NONE;
         }
         let Some(stream) = self.stream_of_mut(open) else { return OplockLevel::NONE };
+        if stream.unseen_writers > 0 {
+            return OplockLevel::NONE;
+        }
         let exclusive = matches!(level, OplockLevel::EXCLUSIVE | OplockLevel::BATCH);
         let granted = if exclusive && stream.opens == 1 && stream.caching.is_idle() {
             level

@@ -182,6 +182,11 @@ impl Caching {
         self.held.iter().all(|h| h.state.is_empty())
     }
 
+    /// Somebody was told, and has not answered yet.
+    fn is_breaking(&self) -> bool {
+        self.held.iter().any(|h| h.breaking.is_some())
+    }
+
     fn find(&mut self, who: Who) -> Option<&mut Held> {
         self.held.iter_mut().find(|h| h.who == who)
     }
@@ -216,7 +221,7 @@ impl Caching {
 
     /// Who waited, if what they waited for is over.
     fn settled(&mut self) -> Vec<WaiterId> {
-        match self.held.iter().any(|h| h.breaking.is_some()) {
+        match self.is_breaking() {
             true => Vec::new(),
             false => std::mem::take(&mut self.waiters),
         }

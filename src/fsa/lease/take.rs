@@ -25,8 +25,9 @@ impl OpenAsk {
         self.lease.as_ref().map(|lease| lease.id)
     }
 
+    /// It takes what is cached altogether: at once, or by writes that nobody will tell of.
     fn overwrites(&self) -> bool {
-        !self.implied.is_empty()
+        !self.implied.is_empty() || self.writes_unseen()
     }
 
     /// `shares`: the share modes go together.

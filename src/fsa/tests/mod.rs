@@ -1,6 +1,7 @@
 //! Single rules, where a random walk would not say what went wrong (the walks: `tests/rules`).
 
 mod deletion;
+mod local;
 mod notices;
 mod opening;
 mod oplocks;
