@@ -56,7 +56,7 @@ pub use reparse::{Node, SpecialKind};
 pub use rights::Rights;
 pub use scan::{DirScan, Entry};
 pub use side::{MemorySide, SideStore};
-pub use stat::{Stat, key_of};
+pub use stat::{Stat, key, key_of};
 pub use status::of_errno;
 pub use stream::{StreamInfo, stream_allocation};
 pub use times::Times;

@@ -49,7 +49,7 @@ pub(super) fn default_attributes(kind: Kind) -> FileAttributes {
     }
 }
 
-pub(super) fn key(stx: &Statx) -> NodeKey {
+pub fn key(stx: &Statx) -> NodeKey {
     // As the C library's makedev packs them.
     NodeKey { dev: rustix::fs::makedev(stx.stx_dev_major, stx.stx_dev_minor), ino: stx.stx_ino }
 }

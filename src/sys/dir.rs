@@ -21,6 +21,8 @@ pub struct RawEntry<'a> {
     pub ino: u64,
     /// `Unknown` where the file system does not tell.
     pub file_type: FileType,
+    /// Where the next one is: for [`DirBuf::seek`].
+    pub next: u64,
     pub name: &'a [u8],
 }
 
@@ -55,8 +57,17 @@ impl DirBuf {
         Ok(Some(RawEntry {
             ino: u64::from_ne_bytes(entry[..8].try_into().unwrap_or_default()),
             file_type: FileType::from_raw_mode(u32::from(entry[18]) << 12),
+            next: u64::from_ne_bytes(entry[8..16].try_into().unwrap_or_default()),
             name,
         }))
+    }
+}
+
+impl DirBuf {
+    /// Goes on behind the entry whose `next` that is; 0: from the beginning.
+    pub fn seek<Fd: AsFd>(&mut self, dir: Fd, next: u64) -> Result<()> {
+        (self.at, self.filled) = (0, 0);
+        rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(next)).map(drop)
     }
 }
 

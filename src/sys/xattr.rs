@@ -83,11 +83,16 @@ pub fn get_at<Fd: AsFd>(dir: Fd, path: &CStr, name: &CStr, buf: &mut [u8]) -> Re
 
 /// Sets an attribute of the descriptor's object, `O_PATH` or not.
 pub fn set<Fd: AsFd>(fd: Fd, name: &CStr, value: &[u8]) -> Result<()> {
+    set_with(fd, name, value, XattrFlags::empty())
+}
+
+/// The same, only if it is there, or only if it is not.
+pub fn set_with<Fd: AsFd>(fd: Fd, name: &CStr, value: &[u8], flags: XattrFlags) -> Result<()> {
     if !has_at() {
-        return rustix::fs::setxattr(proc_path(fd, None), name, value, XattrFlags::empty());
+        return rustix::fs::setxattr(proc_path(fd, None), name, value, flags);
     }
     let path = FdName::of(fd);
-    let args = Args { value: value.as_ptr() as u64, size: value.len() as u32, flags: 0 };
+    let args = Args { value: value.as_ptr() as u64, size: value.len() as u32, flags: flags.bits() };
     // SAFETY: all pointers are to live values; the kernel reads args.size bytes of value.
     let ret = unsafe {
         libc::syscall(
