@@ -35,6 +35,7 @@ install: ## Install beneath DESTDIR (PREFIX=/usr)
 	$(INSTALL) -m 644 systemd/smbgate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/smbgate.conf
 	$(INSTALL) -m 644 systemd/smbgate.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/smbgate.conf
 	$(INSTALL) -m 644 systemd/smbgate.toml $(DESTDIR)$(PREFIX)/share/doc/smbgate/smbgate.toml
+	$(INSTALL) -m 644 systemd/views.conf $(DESTDIR)$(PREFIX)/share/doc/smbgate/views.conf
 	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE -t $(DESTDIR)$(PREFIX)/share/doc/smbgate
 
 uninstall: ## Remove what install put there; configuration and state stay

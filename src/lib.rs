@@ -6,6 +6,7 @@
 //!   cli        argv -> one file per subcommand
 //!   daemon     start order, stop order, reload, control socket, status
 //!   server     accept, dispatch table, compound chain, pending/cancel, effects to the wire
+//!   view       the local FUSE mount: announces before it acts; mirrors our changes into the kernel's cache
 //!   cmd        one file per SMB2 command
 //!   durable    handles that survive their connection: who gets one, who gets it back
 //!   session    sessions, trees, opens, shares and their workers
@@ -55,6 +56,8 @@ pub mod session;
 pub mod durable;
 
 pub mod cmd;
+
+pub mod view;
 
 pub mod server;
 

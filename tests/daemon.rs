@@ -444,6 +444,58 @@ fn a_reload_drops_no_connection() {
     server.stop();
 }
 
+/// The mount at this path, if there is one.
+fn is_mounted(path: &Path) -> bool {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").expect("the table of mounts");
+    table.lines().any(|line| line.split(' ').nth(4) == path.to_str())
+}
+
+#[test]
+fn views_come_and_go_with_the_configuration() {
+    let place = Place::new();
+    let (one, two) = (place.path("one"), place.path("two"));
+    for directory in [&one, &two] {
+        std::fs::create_dir(directory).expect("a directory");
+    }
+    std::fs::write(place.path("share").join("file"), "text").expect("a file");
+    let coherence = |status: &Value| status["shares"][0]["coherence"].as_str().map(str::to_owned);
+    let mut server = place.serve();
+    assert_ne!(coherence(&status(&place)).as_deref(), Some("sync"));
+    for (there, gone) in [(&one, &two), (&two, &one)] {
+        place.configure(&format!("view = {there:?}\n"));
+        server.signal(Signal::SIGHUP);
+        server.wait_for("RELOADING=1");
+        server.wait_for("READY=1");
+        assert!(is_mounted(there) && !is_mounted(gone));
+        assert_eq!(std::fs::read(there.join("file")).expect("reads"), b"text");
+        let told = status(&place);
+        assert_eq!(coherence(&told).as_deref(), Some("sync"));
+        let why = told["shares"][0]["why"].as_str().expect("text");
+        assert!(why.contains(there.to_str().expect("text")), "{why}");
+        // That it is mounted already is no mistake.
+        let told = text(&place.run(&["check"]).stdout);
+        assert!(!told.contains("view"), "{told}");
+    }
+    place.configure("");
+    server.signal(Signal::SIGHUP);
+    server.wait_for("RELOADING=1");
+    server.wait_for("READY=1");
+    assert!(!is_mounted(&one) && !is_mounted(&two));
+    server.stop();
+    let view = format!("share={}", one.display());
+    let server =
+        Server::start(&place, smbgate().args(["serve", "--view", &view, "--config"]).arg(place.config()));
+    assert!(is_mounted(&one));
+    server.stop();
+    assert!(!is_mounted(&one));
+    std::fs::write(one.join("x"), "").expect("a file");
+    place.configure(&format!("view = {one:?}\n"));
+    let checked = place.run(&["check"]);
+    let told = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{told}");
+    assert!(told.contains("the directory is not empty; name an empty one"), "{told}");
+}
+
 #[test]
 fn a_reload_takes_all_or_nothing() {
     let place = Place::new();

@@ -255,6 +255,10 @@ fn the_unit_is_one_that_systemd_takes() {
     let text = read("systemd/smbgate.service");
     assert!(text.contains("ExecStart=/usr/bin/smbgate serve"), "what `make install` replaces");
     std::fs::write(&unit, text.replace("/usr/bin/smbgate", env!("CARGO_BIN_EXE_smbgate"))).expect("writes");
+    // With what local views need beside it.
+    let beside = dir.path().join("smbgate.service.d");
+    std::fs::create_dir(&beside).expect("a directory");
+    std::fs::write(beside.join("views.conf"), read("systemd/views.conf")).expect("writes");
     let Ok(output) = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "--recursive-errors=no"])
         .arg(&unit)
@@ -263,7 +267,8 @@ fn the_unit_is_one_that_systemd_takes() {
         return; // no systemd here
     };
     let told = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<&str> = told.lines().filter(|line| line.contains("smbgate.service")).collect();
+    let ours: Vec<&str> =
+        told.lines().filter(|line| line.contains("smbgate.service") || line.contains("views.conf")).collect();
     assert!(output.status.success() && ours.is_empty(), "{told}");
 }
 

@@ -116,7 +116,7 @@ mod tests {
     fn the_commands_of_the_contract_parse() {
         for line in [
             "smbgate serve",
-            "smbgate serve --config f --share a=/x --share b=/y,ro,guest --user alice --user bob --listen [::]:4450 --listen 1.2.3.4:445 --state-dir s",
+            "smbgate serve --config f --share a=/x --share b=/y,ro,guest --user alice --user bob --view a=/v --listen [::]:4450 --listen 1.2.3.4:445 --state-dir s",
             "smbgate user add alice",
             "smbgate user add alice --password-stdin --config f",
             "smbgate user passwd alice --password-file p --state-dir s",

@@ -23,6 +23,9 @@ pub(super) struct Serve {
     /// asked for on the terminal
     #[arg(long = "user", value_name = "NAME")]
     users: Vec<String>,
+    /// Mount a local view of the share NAME at the empty directory PATH, for programs of this machine
+    #[arg(long = "view", value_name = "NAME=PATH")]
+    views: Vec<String>,
     /// Listen here and not where the configuration says. Default: [::]:445 for root, [::]:4450 for everybody else
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
     listen: Vec<SocketAddr>,
@@ -34,6 +37,7 @@ impl Serve {
         let mut origin = self.which.origin()?;
         origin.overrides.shares = self.shares;
         origin.overrides.users.clone_from(&self.users);
+        origin.overrides.views = self.views;
         origin.overrides.listen = self.listen;
         daemon::serve(&origin, |state| ensure_users(state, &self.users))?;
         Ok(ExitCode::SUCCESS)

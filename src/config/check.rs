@@ -206,6 +206,21 @@ impl Check<'_> {
             );
             self.warn(part, "path", message);
         }
+        for (viewed, part, exported) in [(share, part, other), (other, first, share)] {
+            if let Some(view) = &viewed.view
+                && viewed.path != exported.path
+                && (inside(view, &exported.path) || inside(&exported.path, view))
+            {
+                let message = format!(
+                    "share \"{}\": the view {} and the path {} of share \"{}\" lie one in the other; mount the view elsewhere",
+                    viewed.name,
+                    view.display(),
+                    exported.path.display(),
+                    exported.name
+                );
+                self.error(part, "view", message);
+            }
+        }
         if let (Some(view), Some(taken)) = (&share.view, &other.view)
             && view == taken
         {

@@ -14,13 +14,15 @@ use super::values;
 pub struct Overrides {
     /// `NAME=PATH[,ro][,guest]`, as typed. A share of the file with the same name is replaced.
     pub shares: Vec<String>,
+    /// `NAME=PATH`, as typed: where the local view of that share is mounted. Replaces the file's.
+    pub views: Vec<String>,
     /// The only users of the shares given here; empty: every user.
     pub users: Vec<String>,
     /// Replaces the file's `listen`.
     pub listen: Vec<SocketAddr>,
     /// Replaces the file's `state_dir`; absolute.
     pub state_dir: Option<PathBuf>,
-    /// What relative paths of `shares` are relative to.
+    /// What relative paths of `shares` and `views` are relative to.
     pub current_dir: PathBuf,
 }
 
@@ -63,6 +65,29 @@ pub(super) fn apply(
             Err(message) => problems.push(Severity::Error, spot, message),
         }
     }
+    for text in &overrides.views {
+        let spot = Spot::Flag(format!("--view {text}"));
+        match view(text, &overrides.current_dir, settings) {
+            Ok(index) => spots.set_key(Part::Share(index), "view", spot),
+            Err(message) => problems.push(Severity::Error, spot, message),
+        }
+    }
+}
+
+/// Reads `NAME=PATH` and gives it to the share of that name.
+fn view(text: &str, current_dir: &Path, settings: &mut Settings) -> Result<usize, String> {
+    let (name, path) = text
+        .split_once('=')
+        .filter(|(_, path)| !path.is_empty())
+        .ok_or("wants NAME=PATH: the share, and where to mount its view")?;
+    let index = settings.shares.iter().position(|share| share.name.to_lowercase() == name.to_lowercase());
+    let Some(index) = index else {
+        let near = nearest(name, settings.shares.iter().map(|share| share.name.as_str()));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(format!("there is no share `{name}`{near}"));
+    };
+    settings.shares[index].view = Some(current_dir.join(path));
+    Ok(index)
 }
 
 /// Reads `NAME=PATH[,ro][,guest]`.
@@ -140,6 +165,22 @@ mod tests {
         assert_eq!(read("m=").unwrap_err(), "wants NAME=PATH; the path is missing");
         assert!(read("a/b=/srv").unwrap_err().contains("cannot be in the name of a share"));
         assert!(read("IPC$=/srv").unwrap_err().contains("protocol's own"));
+    }
+
+    #[test]
+    fn a_view_is_of_a_share_there_is() {
+        let mut settings = read::defaults(&read::Host {
+            name: "h".to_owned(),
+            root: true,
+            state_dir: "/nonexistent".into(),
+        });
+        settings.shares = vec![read("media=/srv/media").expect("reads")];
+        let mut view =
+            |text| view(text, Path::new("/here"), &mut settings).map(|at| settings.shares[at].view.clone());
+        assert_eq!(view("MEDIA=/mnt/m"), Ok(Some("/mnt/m".into())));
+        assert_eq!(view("media=m"), Ok(Some("/here/m".into())));
+        assert_eq!(view("medai=/m").unwrap_err(), "there is no share `medai`; did you mean `media`?");
+        assert!(view("/mnt").unwrap_err().contains("wants NAME=PATH"));
     }
 
     #[test]

@@ -125,7 +125,9 @@ pub const KEYS: &[Key] = &[
         Server,
         "state_dir",
         "absolute path",
-        Told("`/var/lib/smbgate` for root, `$XDG_STATE_HOME/smbgate` (`~/.local/state/smbgate`) for everybody else"),
+        Told(
+            "`/var/lib/smbgate` for root, `$XDG_STATE_HOME/smbgate` (`~/.local/state/smbgate`) for everybody else",
+        ),
         r#""/var/lib/smbgate""#,
         "Where the embedded database (users, handles, side data) and the control socket live. Made with mode 0700 when it is \
          missing. One server at a time uses it. It must not lie inside a share.",
@@ -214,7 +216,14 @@ pub const KEYS: &[Key] = &[
         "true",
         "Nobody writes here, whatever `allow` and `guest` say.",
     ),
-    key(Share, "hidden", "true or false", Is("false"), "true", "Leave the share out of lists. It can still be connected to."),
+    key(
+        Share,
+        "hidden",
+        "true or false",
+        Is("false"),
+        "true",
+        "Leave the share out of lists. It can still be connected to.",
+    ),
     key(
         Share,
         "guest",
@@ -372,10 +381,14 @@ pub const KEYS: &[Key] = &[
         "absolute path",
         Told("none"),
         r#""/mnt/media""#,
-        "Mount a local view of the share here: programs that use it see what clients have cached, and clients see their changes \
-         before they happen.",
-    )
-    .not_yet(None, "nothing is mounted"),
+        "Mount a local view of the share here, an empty directory outside the shared path: programs that use it see what clients \
+         have cached, and clients see their changes before they happen. An open waits until a client that caches writes has \
+         flushed them; a share mode that denies it is EBUSY, as with the kernel's own SMB client; no client caches a file while \
+         a program has it open to write; locks of `fcntl(2)` and `flock(2)` meet those of clients (`posix_locks`; each other \
+         too, as on NFS). Permissions are those of the files and of the program's user. Needs /dev/fuse, and fusermount3 where \
+         the server is not root: then only its own user sees the view. As root on Linux 6.9 and newer data moves without a \
+         detour.",
+    ),
     key(
         Share,
         "durable_timeout",

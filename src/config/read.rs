@@ -56,6 +56,10 @@ impl Spots {
         self.parts.insert(part, spot);
     }
 
+    pub fn set_key(&mut self, part: Part, key: &'static str, spot: Spot) {
+        self.keys.insert((part, key), spot);
+    }
+
     /// The section now comes from elsewhere as a whole.
     pub fn replace_part(&mut self, part: Part, spot: Spot) {
         self.keys.retain(|(p, _), _| *p != part);

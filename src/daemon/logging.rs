@@ -7,7 +7,7 @@ pub const VARIABLE: &str = "SMBGATE_LOG";
 
 /// Starts logging. Under systemd each line carries its priority and no time, since the journal has its own.
 pub fn init() {
-    let env = env_logger::Env::new().filter_or(VARIABLE, "info,sled=warn");
+    let env = env_logger::Env::new().filter_or(VARIABLE, "info,sled=warn,fuser=warn");
     let mut builder = env_logger::Builder::from_env(env);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format(|out, record| {

@@ -33,6 +33,8 @@ pub enum About {
     Path,
     /// The path is fine, and some who may connect cannot work there.
     Users,
+    /// Where it is to be mounted for local programs.
+    View,
 }
 
 impl fmt::Display for Finding {
@@ -107,6 +109,9 @@ fn look(share: &Share, users: Option<&[String]>) -> Vec<Finding> {
             return vec![finding(share, About::Path, Severity::Error, message)];
         }
         Err(e) => return vec![finding(share, About::Path, Severity::Error, absent(&share.path, &e))],
+    }
+    if let Some(Err(message)) = share.view.as_ref().map(|view| crate::view::look(view, &share.path)) {
+        findings.push(finding(share, About::View, Severity::Error, message));
     }
     if !nix::unistd::geteuid().is_root() {
         let own = as_ourselves(share).map(|message| finding(share, About::Path, Severity::Error, message));

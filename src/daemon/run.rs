@@ -57,7 +57,12 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
         .map_err(|e| Failure(format!("cannot start: {e}")))?;
         let mut daemon = Daemon { origin, server, settings, listening: Vec::new(), state: &state };
         daemon.listen(listeners)?;
-        daemon.run().await
+        let views = Arc::clone(&daemon.server);
+        let _ = tokio::task::spawn_blocking(move || views.adjust_views()).await;
+        let result = daemon.run().await;
+        let views = Arc::clone(&daemon.server);
+        let _ = tokio::task::spawn_blocking(move || views.end_views()).await;
+        result
     });
     if let Err(e) = state.sync() {
         log::error!("the database could not be written: {e}");
@@ -249,7 +254,8 @@ fn look_at_shares(settings: &Settings, state: &State) -> Result<(), Failure> {
 }
 
 fn log_findings(findings: &[paths::Finding]) {
-    for finding in findings {
+    // Who mounts says what is wrong with it.
+    for finding in findings.iter().filter(|finding| finding.about != About::View) {
         match finding.severity {
             Severity::Note => log::info!("{finding}"),
             Severity::Warning => log::warn!("{finding}"),

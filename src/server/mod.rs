@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::conn::Connection;
 use crate::posix;
 use crate::types::SessionId;
+use crate::view::Views;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +50,7 @@ pub struct Setup {
 pub struct Server {
     gate: Arc<Gate>,
     stopping: Notify,
+    views: Views,
 }
 
 impl Server {
@@ -65,7 +67,7 @@ impl Server {
         tokio::spawn(hurry(Arc::clone(&gate)));
         tokio::spawn(tidy());
         tokio::spawn(scavenge(Arc::clone(&gate)));
-        Ok(Arc::new(Server { gate, stopping: Notify::new() }))
+        Ok(Arc::new(Server { gate, stopping: Notify::new(), views: Views::default() }))
     }
 
     /// Takes connections until [`Server::stop`], or until this is dropped.
@@ -108,6 +110,17 @@ impl Server {
     /// Puts new settings in force without dropping a connection. May look up accounts: blocks.
     pub fn reload(&self, settings: Arc<Settings>) {
         self.gate.reload(settings);
+        self.adjust_views();
+    }
+
+    /// Mounts the local views that the settings ask for, and takes others away. Blocks.
+    pub fn adjust_views(&self) {
+        self.views.adjust(&self.gate, &self.gate.live());
+    }
+
+    /// Takes all local views away. Blocks for a bounded time.
+    pub fn end_views(&self) {
+        self.views.end();
     }
 
     /// Takes no more connections, lets requests under way finish for a while, and closes what is open.

@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::session::{OpenKind, Who};
+use crate::view::State;
 use crate::watch::Level;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -153,7 +154,7 @@ impl Server {
             .filter_map(|s| {
                 let disk = s.disk()?;
                 let load = disk.area.workers.load();
-                let (coherence, why) = coherence(&disk.area.watch.status());
+                let (coherence, why) = coherence(&self.views.state(&s.name), &disk.area.watch.status());
                 Some(ShareStatus {
                     name: s.name.clone(),
                     path: disk.settings.path.display().to_string(),
@@ -184,8 +185,19 @@ impl Server {
     }
 }
 
-/// The level at which changes made outside SMB are seen, and why.
-fn coherence(watch: &crate::watch::Status) -> (String, String) {
+/// The level at which changes made outside SMB are seen, and why. A view makes it the best there is, for who uses it.
+fn coherence(view: &State, watch: &crate::watch::Status) -> (String, String) {
+    let (beside, why) = beside_the_view(watch);
+    match view {
+        State::None => (beside, why),
+        State::Mounted(point) => {
+            ("sync".into(), format!("through the local view {}; beside it {beside}: {why}", point.display()))
+        }
+        State::Failed(trouble) => (beside, format!("{why}; {trouble}")),
+    }
+}
+
+fn beside_the_view(watch: &crate::watch::Status) -> (String, String) {
     let level = match watch.level {
         Level::Async => "async".to_owned(),
         // Not less than it is.

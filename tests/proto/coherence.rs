@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, LeaseKey, LeaseState};
+use smbgate::wire::create::CreateRequest;
 use smbgate::wire::oplock_break::{LeaseBreakAck, LeaseBreakFlags};
 use smbgate::wire::query_directory::QueryDirectoryFlags;
 
-use crate::client::{Client, create};
+use crate::client::{Client, Opened, PATIENCE, create};
 use crate::common::Server;
 use crate::leases::{broken, leased, state};
 
@@ -86,7 +87,6 @@ impl World {
             fs::create_dir(root.join(d)).expect("a directory");
         }
         let client = server.client();
-        client.stream().set_read_timeout(Some(Duration::from_millis(200))).expect("a time-out");
         World {
             root,
             client,
@@ -117,10 +117,23 @@ impl World {
             let request = create(name, AccessMask::FILE_READ, CreateDisposition::OPEN, options);
             let key = self.keys.pop().expect("keys enough");
             let wanted = LeaseState::READ | LeaseState::HANDLE;
-            let opened = self.client.create(&leased(request, key, wanted, None)).expect("an open");
-            assert_eq!(state(&opened), wanted, "{name}");
+            let opened = self.open(&leased(request, key, wanted, None), wanted);
             let belief = if directory { self.list(opened.file_id) } else { self.read(opened.file_id) };
             self.cache.insert(name.clone(), Cached { file_id: opened.file_id, key, belief, entitled: true });
+        }
+    }
+
+    /// Opens with a lease. A file that a program wrote to through a view can be cached once that has closed it, of which the
+    /// kernel tells in its own time.
+    fn open(&mut self, request: &CreateRequest<'_>, wanted: LeaseState) -> Opened {
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let opened = self.client.create(request).expect("an open");
+            if state(&opened) == wanted {
+                return opened;
+            }
+            assert!(Instant::now() < end, "{}: {:?}", request.name, opened.lease);
+            self.client.close(opened.file_id);
         }
     }
 
@@ -175,7 +188,10 @@ impl World {
 
     /// One message, if there is one.
     fn hear(&mut self, changed: Instant) {
-        let Ok(reply) = self.client.try_receive() else { return };
+        self.client.stream().set_read_timeout(Some(Duration::from_millis(4))).expect("a time-out");
+        let got = self.client.try_receive();
+        self.client.stream().set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let Ok(reply) = got else { return };
         let Some(told) = broken(&reply) else { return };
         self.waits.push(changed.elapsed());
         let key = told.lease_key.0[0];
@@ -189,80 +205,79 @@ impl World {
             cached.entitled = false;
         }
     }
+}
 
-    /// One change that somebody makes beside the server.
-    fn mutate(&self, rng: &mut Rng, n: usize) -> Option<String> {
-        let disk = on_disk(&self.root);
-        let local = |name: &str| self.root.join(name.replace('\\', "/"));
-        let pick = |rng: &mut Rng, directories: bool| {
-            let of_kind: Vec<_> = disk
+/// One change that a program makes in the tree at `root`, in which there is `disk`.
+fn mutate(root: &Path, disk: &BTreeMap<String, Belief>, rng: &mut Rng, n: usize) -> Option<String> {
+    let local = |name: &str| root.join(name.replace('\\', "/"));
+    let pick = |rng: &mut Rng, directories: bool| {
+        let of_kind: Vec<_> = disk
+            .iter()
+            .filter(|(_, b)| matches!(b, Belief::Listing(_)) == directories)
+            .map(|(n, _)| n)
+            .collect();
+        of_kind.get(rng.below(of_kind.len())).map(|name| (*name).clone())
+    };
+    let files = disk.values().filter(|b| matches!(b, Belief::Content(_))).count();
+    let directories = disk.len() - files;
+    let directory = pick(rng, true)?;
+    let new = local(&directory).join(format!("n{n}"));
+    let step = rng.below(if files < 4 { 2 } else { 12 });
+    match step {
+        0 | 1 => {
+            fs::write(&new, format!("{n}")).expect("a new file");
+            Some(format!("create {new:?}"))
+        }
+        2 => {
+            let name = local(&pick(rng, false)?);
+            fs::write(&name, vec![b'x'; rng.below(3000)]).expect("a write");
+            Some(format!("write {name:?}"))
+        }
+        3 => {
+            let name = local(&pick(rng, false)?);
+            let mut f = fs::OpenOptions::new().append(true).open(&name).expect("a file");
+            f.write_all(b"more").expect("an append");
+            Some(format!("append {name:?}"))
+        }
+        4 => {
+            let name = local(&pick(rng, false)?);
+            let f = fs::OpenOptions::new().write(true).open(&name).expect("a file");
+            f.set_len(rng.below(100) as u64).expect("a truncate");
+            Some(format!("truncate {name:?}"))
+        }
+        5 | 6 => {
+            let name = local(&pick(rng, false)?);
+            fs::rename(&name, &new).expect("a rename");
+            Some(format!("rename {name:?} {new:?}"))
+        }
+        7 | 8 if files > 12 => {
+            let name = local(&pick(rng, false)?);
+            fs::remove_file(&name).expect("an unlink");
+            Some(format!("unlink {name:?}"))
+        }
+        7 | 8 => None,
+        9 => {
+            let name = local(&pick(rng, false)?);
+            fs::set_permissions(&name, fs::Permissions::from_mode(0o644 | (n as u32 & 0o22)))
+                .expect("a chmod");
+            Some(format!("chmod {name:?}"))
+        }
+        10 if directories < 6 => {
+            fs::create_dir(&new).expect("a directory");
+            Some(format!("mkdir {new:?}"))
+        }
+        10 => {
+            let name = disk
                 .iter()
-                .filter(|(_, b)| matches!(b, Belief::Listing(_)) == directories)
-                .map(|(n, _)| n)
-                .collect();
-            of_kind.get(rng.below(of_kind.len())).map(|name| (*name).clone())
-        };
-        let files = disk.values().filter(|b| matches!(b, Belief::Content(_))).count();
-        let directories = disk.len() - files;
-        let directory = pick(rng, true)?;
-        let new = local(&directory).join(format!("n{n}"));
-        let step = rng.below(if files < 4 { 2 } else { 12 });
-        match step {
-            0 | 1 => {
-                fs::write(&new, format!("{n}")).expect("a new file");
-                Some(format!("create {new:?}"))
-            }
-            2 => {
-                let name = local(&pick(rng, false)?);
-                fs::write(&name, vec![b'x'; rng.below(3000)]).expect("a write");
-                Some(format!("write {name:?}"))
-            }
-            3 => {
-                let name = local(&pick(rng, false)?);
-                let mut f = fs::OpenOptions::new().append(true).open(&name).expect("a file");
-                f.write_all(b"more").expect("an append");
-                Some(format!("append {name:?}"))
-            }
-            4 => {
-                let name = local(&pick(rng, false)?);
-                let f = fs::OpenOptions::new().write(true).open(&name).expect("a file");
-                f.set_len(rng.below(100) as u64).expect("a truncate");
-                Some(format!("truncate {name:?}"))
-            }
-            5 | 6 => {
-                let name = local(&pick(rng, false)?);
-                fs::rename(&name, &new).expect("a rename");
-                Some(format!("rename {name:?} {new:?}"))
-            }
-            7 | 8 if files > 12 => {
-                let name = local(&pick(rng, false)?);
-                fs::remove_file(&name).expect("an unlink");
-                Some(format!("unlink {name:?}"))
-            }
-            7 | 8 => None,
-            9 => {
-                let name = local(&pick(rng, false)?);
-                fs::set_permissions(&name, fs::Permissions::from_mode(0o644 | (n as u32 & 0o22)))
-                    .expect("a chmod");
-                Some(format!("chmod {name:?}"))
-            }
-            10 if directories < 6 => {
-                fs::create_dir(&new).expect("a directory");
-                Some(format!("mkdir {new:?}"))
-            }
-            10 => {
-                let name = disk
-                    .iter()
-                    .find(|(name, b)| !name.is_empty() && matches!(b, Belief::Listing(l) if l.is_empty()))?;
-                fs::remove_dir(local(name.0)).expect("an rmdir");
-                Some(format!("rmdir {:?}", name.0))
-            }
-            _ if files > 20 => None,
-            _ => {
-                let name = local(&pick(rng, false)?);
-                fs::hard_link(&name, &new).expect("a link");
-                Some(format!("link {name:?} {new:?}"))
-            }
+                .find(|(name, b)| !name.is_empty() && matches!(b, Belief::Listing(l) if l.is_empty()))?;
+            fs::remove_dir(local(name.0)).expect("an rmdir");
+            Some(format!("rmdir {:?}", name.0))
+        }
+        _ if files > 20 => None,
+        _ => {
+            let name = local(&pick(rng, false)?);
+            fs::hard_link(&name, &new).expect("a link");
+            Some(format!("link {name:?} {new:?}"))
         }
     }
 }
@@ -276,7 +291,8 @@ fn spread(mut waits: Vec<Duration>) -> String {
     format!("{} breaks: p50 {}, p99 {}, max {}", waits.len(), show(at(50)), show(at(99)), show(max))
 }
 
-fn run(keys: &str, changes: usize, bound: Duration) {
+/// `through`: where the programs work, if not on the share's directory itself.
+fn run(keys: &str, through: Option<&Path>, changes: usize, bound: Duration) {
     let env = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     let changes = env("COHERENCE_CHANGES").map_or(changes, |n| n as usize);
     let seed = env("COHERENCE_SEED").unwrap_or(1);
@@ -285,8 +301,16 @@ fn run(keys: &str, changes: usize, bound: Duration) {
     let mut rng = Rng(seed);
     world.fill();
     for n in 0..changes {
+        let (root, disk) = (through.unwrap_or(&world.root).to_owned(), on_disk(&world.root));
         let changed = Instant::now();
-        if let Some(what) = world.mutate(&mut rng, n) {
+        // It may have to wait for the client.
+        let program = std::thread::spawn(move || (mutate(&root, &disk, &mut rng, n), rng));
+        while through.is_some() && !program.is_finished() {
+            world.hear(changed);
+        }
+        let (what, next) = program.join().expect("a change");
+        rng = next;
+        if let Some(what) = what {
             world.settle(changed, &format!("seed {seed}, change {n}: {what}"));
             world.fill();
         }
@@ -296,11 +320,18 @@ fn run(keys: &str, changes: usize, bound: Duration) {
 
 #[test]
 fn what_the_kernel_tells_of() {
-    run("", 10_000, Duration::from_secs(10));
+    run("", None, 10_000, Duration::from_secs(10));
+}
+
+#[test]
+fn what_is_done_through_the_view() {
+    let mount = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    let keys = format!("view = {:?}", mount.path());
+    run(&keys, Some(mount.path()), 1_000, Duration::from_secs(10));
 }
 
 /// Where the kernel is blind: each change within the interval and what a look takes.
 #[test]
 fn what_polling_finds() {
-    run("watch = \"poll\"\npoll_interval = \"100ms\"", 200, Duration::from_secs(20));
+    run("watch = \"poll\"\npoll_interval = \"100ms\"", None, 200, Duration::from_secs(20));
 }

@@ -18,7 +18,7 @@ use crate::common::Server;
 pub const R: LeaseState = LeaseState::READ;
 pub const RH: LeaseState = R.union(LeaseState::HANDLE);
 pub const RWH: LeaseState = RH.union(LeaseState::WRITE);
-const NONE: LeaseState = LeaseState::empty();
+pub const NONE: LeaseState = LeaseState::empty();
 
 /// The request, with a lease of version 2.
 pub fn leased<'a>(
@@ -65,24 +65,24 @@ pub fn broken(reply: &Reply) -> Option<LeaseBreakNotification> {
 }
 
 impl Client {
-    fn lease_broken(&mut self) -> LeaseBreakNotification {
+    pub fn lease_broken(&mut self) -> LeaseBreakNotification {
         let reply = self.wait_for(|reply| broken(reply).is_some());
         broken(&reply).expect("it is one")
     }
 
-    fn acknowledge(&mut self, key: u8, lease_state: LeaseState) -> NtStatus {
+    pub fn acknowledge(&mut self, key: u8, lease_state: LeaseState) -> NtStatus {
         self.call(&LeaseBreakAck { lease_key: LeaseKey([key; 16]), lease_state }).status()
     }
 
     /// Whatever the server had to say came before the answer to this.
-    fn has_heard_nothing(&mut self) {
+    pub fn has_heard_nothing(&mut self) {
         assert_eq!(self.echo(), NtStatus::SUCCESS);
         let echo = self.send(&smbgate::wire::echo::EchoRequest);
         let reply = self.receive();
         assert_eq!(reply.header.message_id.0, echo, "a break that was not due: {:?}", broken(&reply));
     }
 
-    fn rename(&mut self, file_id: FileId, to: &str) -> u64 {
+    pub fn rename(&mut self, file_id: FileId, to: &str) -> u64 {
         let mut buffer = vec![1, 0, 0, 0, 0, 0, 0, 0];
         buffer.extend([0; 8]);
         let name: Vec<u8> = to.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -29,6 +29,8 @@ mod symlinks;
 mod times;
 mod transfer;
 mod validate;
+mod view;
+mod view_posix;
 
 use client::{Client, Offer};
 use common::{PASSWORD, Server, USER};
