@@ -476,11 +476,24 @@ fn views_come_and_go_with_the_configuration() {
         let told = text(&place.run(&["check"]).stdout);
         assert!(!told.contains("view"), "{told}");
     }
+    // A program that has something open there does not keep it, and what it closes later is not of the next view.
+    let used = std::fs::File::open(two.join("file")).expect("opens");
+    for view in [String::new(), format!("view = {two:?}\n")] {
+        place.configure(&view);
+        server.signal(Signal::SIGHUP);
+        server.wait_for("RELOADING=1");
+        server.wait_for("READY=1");
+        assert_eq!((is_mounted(&one), is_mounted(&two)), (false, !view.is_empty()));
+    }
+    drop(used);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(std::fs::read(two.join("file")).expect("reads"), b"text");
     place.configure("");
     server.signal(Signal::SIGHUP);
     server.wait_for("RELOADING=1");
     server.wait_for("READY=1");
     assert!(!is_mounted(&one) && !is_mounted(&two));
+    assert!(!server.log().contains("umount"), "{}", server.log());
     server.stop();
     let view = format!("share={}", one.display());
     let server =

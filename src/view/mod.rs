@@ -29,7 +29,7 @@ mod system;
 
 pub use mount::{Point, look};
 
-use fuser::{Config, MountOption, Session, SessionACL};
+use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,8 @@ struct Core {
 struct View {
     point: PathBuf,
     core: Arc<Core>,
+    /// fuser's own. Unless it is used up before, fuser unmounts whatever stands at the path when the session ends.
+    unmounter: SessionUnmounter,
     /// Hears when the kernel has let go.
     ended: mpsc::Receiver<()>,
 }
@@ -127,17 +129,17 @@ impl View {
             waiting: AtomicUsize::new(0),
             spared: Mutex::default(),
         });
-        let ended = core.start(point).map_err(|e| {
+        let (ended, unmounter) = core.start(point).map_err(|e| {
             area.rules.lock().remove_mirror(id);
             failed(e)
         })?;
         log::info!("share {name}: local view at {}", point.display());
-        Ok(View { point: point.to_owned(), core, ended })
+        Ok(View { point: point.to_owned(), core, unmounter, ended })
     }
 }
 
 impl Core {
-    fn start(self: &Arc<Self>, point: &Path) -> std::io::Result<mpsc::Receiver<()>> {
+    fn start(self: &Arc<Self>, point: &Path) -> std::io::Result<(mpsc::Receiver<()>, SessionUnmounter)> {
         let root = nix::unistd::geteuid().is_root();
         let mut config = Config::default();
         config.mount_options = vec![
@@ -147,8 +149,8 @@ impl Core {
         ];
         config.acl = if root { SessionACL::All } else { SessionACL::Owner };
         config.n_threads = Some(THREADS);
-        let session = Session::new(system::System(Arc::clone(self)), point, &config)?;
-        let notifier = session.notifier();
+        let mut session = Session::new(system::System(Arc::clone(self)), point, &config)?;
+        let (notifier, unmounter) = (session.notifier(), session.unmount_callable());
         let core = Arc::clone(self);
         std::thread::Builder::new()
             .name("view-mirror".to_owned())
@@ -162,7 +164,7 @@ impl Core {
             core.mirror.stop();
             drop(tell);
         })?;
-        Ok(ended)
+        Ok((ended, unmounter))
     }
 }
 
@@ -185,7 +187,9 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
+        // In use, it can be taken away all the same.
         if !self.is_over()
+            && self.unmounter.unmount().is_err()
             && let Err(e) = mount::unmount(&self.point)
         {
             log::warn!("view {}: cannot be unmounted: {e}; umount -l {0}", self.point.display());
