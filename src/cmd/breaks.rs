@@ -7,7 +7,7 @@ use crate::fsa::LeaseId;
 use crate::session::open::{Break, Breaks, Notice, Unheard};
 use crate::session::{Lease, Open, Session};
 use crate::sys::socket::unacknowledged;
-use crate::types::{ConnId, MessageId};
+use crate::types::{ConnId, LeaseState, MessageId};
 use crate::wire::header::{Command, Header};
 use crate::wire::oplock_break::OplockBreak;
 use std::sync::Arc;
@@ -67,8 +67,10 @@ impl Holder {
     fn channels(&self, gate: &Gate) -> Vec<Channel> {
         let mut conns = Vec::new();
         let mut seal = None;
+        let mut reachable = false;
         for open in self.opens(gate) {
             let Some(session) = gate.sessions.get(open.session()) else { continue };
+            reachable = true;
             let sealed = session.security().is_some_and(|s| s.encrypt || open.tree.encrypt);
             if sealed || matches!(self, Holder::Open(_)) {
                 conns = session.conns();
@@ -76,7 +78,8 @@ impl Holder {
                 break;
             }
         }
-        if let (Holder::Lease(lease), true) = (self, conns.is_empty()) {
+        // A client that is back and has not asked for its handles does not know what is broken.
+        if let (Holder::Lease(lease), true) = (self, reachable && conns.is_empty()) {
             conns = gate.conns_of(lease.id.client);
         }
         let alive: Vec<_> = conns.into_iter().filter_map(|id| alive(gate, id)).collect();
@@ -127,6 +130,13 @@ pub fn oplock(gate: &Arc<Gate>, open: &Arc<Open>, due: Break) {
 pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
     // Else its last open is being closed.
     let Some(lease) = gate.leases.get(id) else { return };
+    if let Notice::Lease(told) = due.notice
+        && !told.new_lease_state.contains(LeaseState::HANDLE)
+    {
+        // Handles that wait for the client were kept by that.
+        let waiting = lease.opens(&gate.opens).into_iter().filter(|open| gate.durable.give_up(open));
+        waiting.for_each(|open| close::close_waiting(gate, &open));
+    }
     if let Some(due) = lease.breaks.due(due) {
         send(gate, &Holder::Lease(lease), due, None);
     }

@@ -39,6 +39,13 @@ impl Tree {
         self.paths.get(path).map(|&no| self.links[no].node)
     }
 
+    /// All that is open of what this is open of, through whatever name and stream; itself not.
+    pub fn others_of(&self, open: OpenId) -> Vec<OpenId> {
+        let node = self.opens.get(&open).and_then(|entry| self.nodes.get(&entry.node));
+        node.map(|node| node.opens.iter().copied().filter(|other| *other != open).collect())
+            .unwrap_or_default()
+    }
+
     /// It has a watch (CHANGE_NOTIFY).
     pub fn watches(&self, open: OpenId) -> bool {
         self.opens.get(&open).is_some_and(|e| e.watch.is_some())

@@ -279,3 +279,29 @@ fn a_thousand_come_back() {
         assert_eq!(c.close(returned.file_id), NtStatus::SUCCESS);
     }
 }
+
+/// The client opens the file anew, by the lease that it had, rather than come back for its handle; and deletes it.
+#[test]
+fn a_deleted_file_is_not_kept_by_a_handle_that_waits() {
+    let server = Server::plain();
+    let open = || {
+        let mut request = crate::leases::leased(crate::leases::file("file"), 5, crate::leases::RH, None);
+        request.create_contexts.push(v2(GUID, 0));
+        request
+    };
+    let mut c = server.client();
+    assert!(c.create(&open()).unwrap().durable.is_some());
+    let before = ended(&server);
+    drop(c);
+    wait_until(|| ended(&server) > before);
+
+    let mut c = server.client();
+    let again =
+        c.create(&crate::leases::leased(crate::leases::file("file"), 5, crate::leases::RH, None)).unwrap();
+    assert_eq!(
+        crate::rename::dispose(&mut c, again.file_id, smbgate::fsa::Disposition::DELETE),
+        NtStatus::SUCCESS
+    );
+    assert_eq!(c.close(again.file_id), NtStatus::SUCCESS);
+    assert!(!server.path("share").join("file").exists());
+}

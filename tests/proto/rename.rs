@@ -43,7 +43,7 @@ fn link(c: &mut Client, file: FileId, name: &str, flags: RenameFlags) -> NtStatu
     set(c, file, &SetFileInfo::Link(to(name, flags)))
 }
 
-fn dispose(c: &mut Client, file: FileId, flags: DispositionFlags) -> NtStatus {
+pub fn dispose(c: &mut Client, file: FileId, flags: DispositionFlags) -> NtStatus {
     set(c, file, &SetFileInfo::Disposition(flags))
 }
 

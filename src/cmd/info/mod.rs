@@ -116,7 +116,10 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
         SetFileInfo::EndOfFile(size) => size::set_end_of_file(&mut subject, size)?,
         SetFileInfo::Allocation(size) => size::set_allocation(&mut subject, size)?,
         SetFileInfo::ValidDataLength(_) => return Err(NtStatus::PRIVILEGE_NOT_HELD.into()),
-        SetFileInfo::Disposition(flags) => name::set_disposition(&mut subject, flags)?,
+        SetFileInfo::Disposition(flags) => {
+            name::set_disposition(&mut subject, flags)?;
+            way::give_up_waiting(ctx.gate, &subject, flags);
+        }
         SetFileInfo::Rename(info) => name::rename(&mut subject, &info)?,
         SetFileInfo::Link(info) => name::link(&mut subject, &info)?,
         SetFileInfo::Position(at) => {

@@ -2,11 +2,12 @@
 
 use super::Subject;
 use crate::cmd::wait::Wait;
-use crate::cmd::{Ctx, Fail};
+use crate::cmd::{Ctx, Fail, Gate, close};
 use crate::fsa::{Disposition, Way};
 use crate::posix::SmbPath;
 use crate::types::NodeKey;
 use crate::wire::fscc::set_info::{RenameInfo, SetFileInfo};
+use std::sync::Arc;
 
 /// Pending: somebody has to answer first; then all of the request is done again.
 pub fn clear(ctx: &mut Ctx<'_>, subject: &Subject<'_>, info: &SetFileInfo<'_>) -> Result<(), Fail> {
@@ -38,6 +39,20 @@ pub fn clear(ctx: &mut Ctx<'_>, subject: &Subject<'_>, info: &SetFileInfo<'_>) -
         None => {
             wait.over();
             Ok(())
+        }
+    }
+}
+
+/// The file is going: handles that wait for a client who lost his connection do not keep it. (Those of others were asked back
+/// before; this is for his own, which he left behind when he opened the file anew.)
+pub fn give_up_waiting(gate: &Arc<Gate>, subject: &Subject<'_>, flags: Disposition) {
+    if !flags.contains(Disposition::DELETE) {
+        return;
+    }
+    let others = subject.disk.area.rules.lock().others_of(subject.open.open_id());
+    for open in others.into_iter().filter_map(|id| gate.opens.by_volatile(id.0)) {
+        if gate.durable.give_up(&open) {
+            close::close_waiting(gate, &open);
         }
     }
 }
