@@ -68,7 +68,7 @@ holes_and_far_offsets() {
 }
 modes_times_attributes() {
     echo a >f; chmod 444 f; drop; [ "$(stat -c %A f)" = -r-xr-xr-x ]; not bash -c 'echo b >f'
-    settle; stat f; chmod 644 f; settle; echo b >f
+    settle; drop; chmod 644 f; settle; drop; echo b >f
     touch -d '1975-01-02 03:04:05.123456700' f; drop; [ "$(stat -c %y f)" = '1975-01-02 03:04:05.123456700 +0000' ]
     setfattr -n user.note -v text f; drop; [ "$(getfattr --only-values -n user.note f)" = text ]; setfattr -x user.note f
     not getfattr -n user.note f; rm f
