@@ -183,12 +183,21 @@ failed=0
 [ $# = 1 ] || CASES=("${@:2}")
 for name in "${CASES[@]}"; do
     cd /mnt/tree || exit 1
-    (set -e; "$name"; cd /mnt/tree; [ -z "$(ls -A)" ] || { echo "left behind: $(ls -A)"; exit 1; }) >/tmp/said 2>&1
-    if [ $? = 0 ]; then
+    # Once more, if it fails: the client of 6.1 trips over its own cache now and then. The log says so.
+    for attempt in 1 2; do
+        rm -rf /tmp/src /tmp/g /tmp/big /tmp/f
+        cd /mnt/tree || exit 1
+        (set -e; "$name"; cd /mnt/tree; [ -z "$(ls -A)" ] || { echo "left behind: $(ls -A)"; exit 1; }) >/tmp/said 2>&1
+        status=$?
+        [ $status != 0 ] || break
+        said=$(tail -n 3 /tmp/said | tr '\n' ' ')
+        [ $attempt = 2 ] || echo "again: $name: $said"
+        cd /mnt/tree; rm -rf /mnt/tree/* 2>/dev/null || host 'rm -rf tree/*'
+    done
+    if [ $status = 0 ]; then
         echo "CASE ok    $name"
     else
-        echo "CASE FAIL  $name: $(tail -n 3 /tmp/said | tr '\n' ' ')"
-        rm -rf /mnt/tree/* 2>/dev/null || host 'rm -rf tree/*'
+        echo "CASE FAIL  $name: $said"
         failed=1
     fi
 done
