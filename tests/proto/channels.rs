@@ -39,7 +39,7 @@ fn batch(name: &str) -> CreateRequest<'static> {
 }
 
 /// The break that comes next.
-fn broken(c: &mut Client) -> OplockBreak {
+pub fn oplock_broken(c: &mut Client) -> OplockBreak {
     let reply = c.wait_for(|r| r.header.command == Command::OPLOCK_BREAK);
     OplockBreak::decode(&mut reply.reader()).expect("a break")
 }
@@ -211,7 +211,7 @@ fn a_break_goes_to_a_channel_that_lives() {
     drop(a);
     let mut other = server.client();
     let waiting = other.send(&batch("file"));
-    let told = broken(&mut b);
+    let told = oplock_broken(&mut b);
     assert_eq!(told, OplockBreak { oplock_level: OplockLevel::LEVEL_II, file_id: held.file_id });
     assert_eq!(b.call(&told).status(), NtStatus::SUCCESS);
     assert_eq!(granted(other.wait(waiting)), OplockLevel::LEVEL_II);
@@ -226,10 +226,10 @@ fn a_break_moves_to_another_channel_when_its_own_is_lost() {
     let held = a.create(&batch("file")).unwrap();
     let mut other = server.client();
     let waiting = other.send(&batch("file"));
-    let told = broken(&mut a);
+    let told = oplock_broken(&mut a);
     // The client got it, but its answer never comes.
     drop(a);
-    assert_eq!(broken(&mut b), told);
+    assert_eq!(oplock_broken(&mut b), told);
     assert_eq!(b.call(&told).status(), NtStatus::SUCCESS);
     assert_eq!(granted(other.wait(waiting)), OplockLevel::LEVEL_II);
     assert_eq!(b.close(held.file_id), NtStatus::SUCCESS);

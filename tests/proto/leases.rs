@@ -8,10 +8,11 @@ use smbgate::wire::create_context::{Lease, LeaseFlags};
 use smbgate::wire::fscc::FileInfoClass;
 use smbgate::wire::header::Command;
 use smbgate::wire::oplock_break::{
-    LeaseBreakAck, LeaseBreakFlags, LeaseBreakNotification, OplockBreakMessage,
+    LeaseBreakAck, LeaseBreakFlags, LeaseBreakNotification, OplockBreak, OplockBreakMessage,
 };
 use smbgate::wire::set_info::SetInfoRequest;
 
+use crate::channels::oplock_broken;
 use crate::client::{Client, Opened, Reply, create};
 use crate::common::Server;
 
@@ -176,6 +177,31 @@ fn a_directory_is_renamed_once_the_handles_beneath_it_are_given_up() {
     assert_eq!(a.close(kept.file_id), NtStatus::SUCCESS);
     assert_eq!(b.wait(renames).status(), NtStatus::SUCCESS);
     assert!(server.path("share").join("e/f").exists());
+}
+
+/// Handles that are kept by an oplock are asked for as well, but nobody is asked for his own.
+#[test]
+fn a_rename_waits_for_the_batch_oplocks_in_its_way() {
+    let batch = |name| CreateRequest { requested_oplock_level: OplockLevel::BATCH, ..file(name) };
+    let server = Server::plain();
+    let (mut a, mut b) = (server.client(), server.client());
+    b.make_directory("d").map(|d| b.close(d)).unwrap();
+    let access = AccessMask::FILE_READ | AccessMask::DELETE;
+    let d = b.create(&create("d", access, CreateDisposition::OPEN, CreateOptions::DIRECTORY_FILE)).unwrap();
+    let own = b.create(&batch("own")).unwrap();
+    assert_eq!(own.oplock, OplockLevel::BATCH);
+    for (kept, renamed, to, left) in [("d\\f", &d, "e", "e/f"), ("old", &own, "old", "old")] {
+        let kept = a.create(&batch(kept)).unwrap();
+        assert_eq!(kept.oplock, OplockLevel::BATCH);
+        let renames = b.rename(renamed.file_id, to);
+        let told = oplock_broken(&mut a);
+        assert_eq!(told, OplockBreak { oplock_level: OplockLevel::LEVEL_II, file_id: kept.file_id }, "{to}");
+        b.wait_interim(renames);
+        assert_eq!(a.close(kept.file_id), NtStatus::SUCCESS);
+        assert_eq!(b.wait(renames).status(), NtStatus::SUCCESS, "{to}");
+        assert!(server.path("share").join(left).exists());
+    }
+    b.has_heard_nothing();
 }
 
 #[test]

@@ -464,7 +464,7 @@ impl World {
             }
         }
         for (other, held) in self.opens.iter_mut().filter(|(_, o)| concerned(o.file)) {
-            if held.level.contains(H) {
+            if *other != id && held.level.contains(H) {
                 waits = true;
                 told.extend(take_oplock(*other, held, H));
             }

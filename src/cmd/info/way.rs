@@ -6,16 +6,13 @@ use crate::cmd::{Ctx, Fail, Gate, close};
 use crate::fsa::{Disposition, Way};
 use crate::posix::SmbPath;
 use crate::types::NodeKey;
-use crate::wire::fscc::set_info::{RenameInfo, SetFileInfo};
+use crate::wire::fscc::set_info::{RenameFlags, RenameInfo, SetFileInfo};
 use std::sync::Arc;
 
 /// Pending: somebody has to answer first; then all of the request is done again.
 pub fn clear(ctx: &mut Ctx<'_>, subject: &Subject<'_>, info: &SetFileInfo<'_>) -> Result<(), Fail> {
     let open = subject.open.open_id();
     let area = &subject.disk.area;
-    if !area.rules.lock().has_leases() {
-        return Ok(());
-    }
     let way = match info {
         SetFileInfo::Rename(info) => {
             Way { open, target: target(subject, info), beneath: subject.file.directory }
@@ -57,8 +54,11 @@ pub fn give_up_waiting(gate: &Arc<Gate>, subject: &Subject<'_>, flags: Dispositi
     }
 }
 
-/// What stands at the new name. What is wrong with that name, the rename itself will say.
+/// What is replaced at the new name. What is wrong with that name, the rename itself will say.
 fn target(subject: &Subject<'_>, info: &RenameInfo) -> Option<NodeKey> {
+    if !info.flags.contains(RenameFlags::REPLACE_IF_EXISTS) {
+        return None;
+    }
     let path = SmbPath::parse(&info.file_name).ok()?;
     let (node, _) = subject.export.target(&path).ok()?.existing?;
     Some(node).filter(|node| *node != subject.file.key)

@@ -1,6 +1,6 @@
 //! Directory leases: what ends a cached listing (MS-FSA 2.1.4.12, 2.1.5.15; MS-SMB2 3.3.1.12).
 
-use super::{ALL, LeaseId};
+use super::{ALL, LeaseId, Who};
 use crate::fsa::change::{Author, Facets};
 use crate::fsa::{Effects, RelPath, Tree};
 use crate::types::NodeKey;
@@ -27,7 +27,7 @@ impl Tree {
         }
         let node = path.parent().and_then(|dir| self.paths.get(&dir)).map(|&no| self.links[no].node);
         if let Some(caching) = node.and_then(|node| self.caching_of(node, None)) {
-            caching.take(ALL, except, &mut effects);
+            caching.take(ALL, except.map(Who::Lease), &mut effects);
         }
         effects
     }

@@ -18,7 +18,7 @@ pub struct Way {
 impl Tree {
     /// Somebody else keeps a handle that is in the way.
     pub fn is_in_the_way(&self, way: &Way) -> bool {
-        let own = self.lease_id_of(way.open);
+        let own = Some(self.who(way.open));
         self.nodes_in(way)
             .into_iter()
             .filter_map(|key| self.nodes.get(&key))
@@ -29,7 +29,7 @@ impl Tree {
     /// [`crate::fsa::Effect::Open`] once one of them is decided, and asks again.
     #[must_use]
     pub fn clear_the_way(&mut self, way: &Way, waiter: WaiterId) -> Option<Effects> {
-        let own = self.lease_id_of(way.open);
+        let own = Some(self.who(way.open));
         let mut effects = Effects::new();
         let mut waits_at = None;
         for key in self.nodes_in(way) {

@@ -127,10 +127,6 @@ impl Held {
         Held { who: Who::Oplock(open), state, breaking: None, opens: 1, version2: false, epoch: 0 }
     }
 
-    fn is_lease(&self, id: Option<LeaseId>) -> bool {
-        id.is_some_and(|id| self.who == Who::Lease(id))
-    }
-
     /// What is left of it without `taken`: an oplock goes down to level II or none, a lease keeps nothing without READ.
     fn without(&self, taken: LeaseState) -> LeaseState {
         let left = self.state & !taken;
@@ -227,15 +223,15 @@ impl Caching {
         }
     }
 
-    /// Is there something of what is to be taken that has to be waited for? Nobody waits for his own lease.
-    fn keeps(&self, taken: LeaseState, except: Option<LeaseId>) -> bool {
+    /// Is there something of what is to be taken that has to be waited for? Nobody waits for himself.
+    fn keeps(&self, taken: LeaseState, except: Option<Who>) -> bool {
         let waited_for = taken & WAITED_FOR;
-        self.held.iter().any(|h| h.state.intersects(waited_for) && !h.is_lease(except))
+        self.held.iter().any(|h| h.state.intersects(waited_for) && except != Some(h.who))
     }
 
-    /// Takes rights from all but one lease.
-    fn take(&mut self, taken: LeaseState, except: Option<LeaseId>, effects: &mut Effects) {
-        effects.extend(self.held.iter_mut().filter(|h| !h.is_lease(except)).filter_map(|h| h.take(taken)));
+    /// Takes rights from all but one holder.
+    fn take(&mut self, taken: LeaseState, except: Option<Who>, effects: &mut Effects) {
+        effects.extend(self.held.iter_mut().filter(|h| except != Some(h.who)).filter_map(|h| h.take(taken)));
         self.drop_ended();
     }
 
@@ -265,8 +261,9 @@ impl Tree {
         self.opens.get(&open)?.lease.as_ref().map(|lease| lease.id)
     }
 
-    pub fn has_leases(&self) -> bool {
-        !self.leases.is_empty()
+    /// Whose rights the open's are, if it has any.
+    fn who(&self, open: OpenId) -> Who {
+        self.lease_id_of(open).map_or(Who::Oplock(open), Who::Lease)
     }
 
     /// Does the client use this key for another stream, file or directory already (MS-SMB2 3.3.5.9.8)? `node` is None for

@@ -115,7 +115,7 @@ impl Tree {
             (false, true) => LeaseState::HANDLE,
             (false, false) => return effects,
         };
-        let own = ask.lease_id();
+        let own = ask.lease_id().map(Who::Lease);
         if let Some(caching) = self.caching_of(ask.node, ask.stream.as_deref()) {
             caching.take(taken, own, &mut effects);
         }
