@@ -91,6 +91,10 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     if matches!(contexts.durable, Some(durable::Asked::Reconnect { .. })) {
         return None;
     }
+    let lease = lease::read(ctx, &request, disk).ok()?;
+    if lease.as_ref().is_some_and(|lease| !lease.is_quick()) {
+        return None;
+    }
     let path =
         SmbPath::parse(&request.name).ok().filter(|path| path.stream().is_none() && !path.is_data())?;
     let export = disk.area.export_if_open()?;
@@ -101,13 +105,6 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
         Ok(None) => {}
         Ok(Some(_)) => return None,
         Err(status) => return Some(Err(status.into())),
-    }
-    let lease = match lease::read(ctx, &request, disk) {
-        Ok(lease) => lease,
-        Err(status) => return Some(Err(status.into())),
-    };
-    if lease.as_ref().is_some_and(|lease| !lease.is_quick()) {
-        return None;
     }
     let mut opening = Create {
         ctx,
