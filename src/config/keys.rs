@@ -289,7 +289,11 @@ pub const KEYS: &[Key] = &[
         r#""windows", "verbatim" or "posix""#,
         Is(r#""windows""#),
         r#""posix""#,
-        "What becomes of the permissions that clients set. \"windows\": they are stored beside the file as they are          (`security.NTACL`, as Samba does; in the database where root or the file system cannot), new files inherit them, and          they hold together with mode and POSIX ACL, which are made as wide as they need. \"verbatim\": the same, but          the mark of inherited lists is kept as sent, which copying tools want and Windows does not do. \"posix\": mode and          POSIX ACL are all there is, and setting permissions sets those.",
+        "What becomes of the permissions that clients set. \"windows\": they are stored beside the file as they are \
+         (`security.NTACL`, as Samba does; in the database where root or the file system cannot), new files inherit \
+         them, and they hold together with mode and POSIX ACL, which are made as wide as they need. \"verbatim\": the \
+         same, but the mark of inherited lists is kept as sent, which copying tools want and Windows does not do. \
+         \"posix\": mode and POSIX ACL are all there is, and setting permissions sets those.",
     ),
     key(
         Share,
@@ -297,7 +301,7 @@ pub const KEYS: &[Key] = &[
         "true or false",
         Is("false"),
         "true",
-        "Leave out of listings what the user may not read (access based enumeration). Listings get slower by a few          system calls for each entry.",
+        "Leave out of listings what the user may not read (access based enumeration). Listings get slower by a few system calls for each entry.",
     ),
     key(
         Share,
