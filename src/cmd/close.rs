@@ -45,16 +45,7 @@ fn run(ctx: &mut Ctx<'_>, request: &CloseRequest, open: &Arc<Open>, reply: &mut 
         && let (OpenKind::File(file), Some(disk)) = (&open.kind, open.share().disk())
         && let Ok(stat) = times::stat(disk, file)
     {
-        answer = CloseResponse {
-            flags: CloseFlags::POSTQUERY_ATTRIB,
-            creation_time: stat.created,
-            last_access_time: stat.accessed,
-            last_write_time: stat.written,
-            change_time: stat.changed,
-            allocation_size: stat.allocation,
-            end_of_file: stat.size,
-            file_attributes: stat.attributes,
-        };
+        answer = CloseResponse { flags: CloseFlags::POSTQUERY_ATTRIB, status: times::status(&stat) };
     }
     let session = Arc::clone(ctx.session()?);
     if !take(ctx.gate, Some(&session), open) {

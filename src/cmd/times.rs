@@ -4,6 +4,7 @@ use crate::fsa::{FileTimes, Mend};
 use crate::posix::{Stat, Times};
 use crate::session::{Disk, FileOpen, Open};
 use crate::types::NtStatus;
+use crate::wire::fscc::file_info::FileStatus;
 
 pub use super::gate::now;
 
@@ -16,6 +17,19 @@ pub fn told(disk: &Disk, stat: Stat) -> Stat {
     let FileTimes { accessed, written, changed } =
         disk.area.rules.lock().told(stat.key, of(&stat), disk.area.now());
     Stat { accessed, written, changed, ..stat }
+}
+
+/// As it stands in answers. `stat`: as it is told.
+pub fn status(stat: &Stat) -> FileStatus {
+    FileStatus {
+        creation_time: stat.created,
+        last_access_time: stat.accessed,
+        last_write_time: stat.written,
+        change_time: stat.changed,
+        allocation_size: stat.allocation,
+        end_of_file: stat.size,
+        file_attributes: stat.attributes,
+    }
 }
 
 /// What is open, as it is told of. Blocks.

@@ -170,6 +170,19 @@ impl World {
         }
     }
 
+    /// What is told until all of these were added, by name.
+    #[track_caller]
+    fn until_all(&mut self, open: OpenId, added: [&str; 2]) -> Vec<(NotifyAction, String)> {
+        let mut told = Vec::new();
+        for name in added {
+            if !told.iter().any(|(_, there)| there == name) {
+                told.extend(self.until(open, (A::ADDED, name)));
+            }
+        }
+        told.sort_by(|a, b| a.1.cmp(&b.1));
+        told
+    }
+
     #[track_caller]
     fn expect(&mut self, open: OpenId, expected: &[(NotifyAction, &str)]) {
         let told = self.until(open, *expected.last().unwrap());
@@ -280,11 +293,7 @@ fn a_subtree_is_told_with_what_appears_in_it(mut w: World) {
     w.expect(d, &[(A::ADDED, "x\\y\\f")]);
     // Faster than anybody can mark them.
     w.sh("mkdir -p d/p/q/r; touch d/p/q/r/f d/p/g");
-    let mut told = w.until(d, (A::ADDED, "p\\q\\r\\f"));
-    while !told.iter().any(|(_, name)| name == "p\\g") {
-        told.extend(w.until(d, (A::ADDED, "p\\g")));
-    }
-    told.sort_by(|a, b| a.1.cmp(&b.1));
+    let told = w.until_all(d, ["p\\q\\r\\f", "p\\g"]);
     let names: Vec<_> = told.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["p", "p\\g", "p\\q", "p\\q\\r", "p\\q\\r\\f"], "each once");
     assert!(told.iter().all(|(action, _)| *action == A::ADDED));

@@ -1,7 +1,8 @@
 //! CLOSE (MS-SMB2 2.2.15, 2.2.16).
 
 use super::codec::{Reader, Result, Writer};
-use crate::types::{FileAttributes, FileId, FileTime};
+use super::fscc::file_info::FileStatus;
+use crate::types::FileId;
 
 bitflags::bitflags! {
     /// MS-SMB2 2.2.15 Flags.
@@ -41,13 +42,7 @@ impl CloseRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CloseResponse {
     pub flags: CloseFlags,
-    pub creation_time: FileTime,
-    pub last_access_time: FileTime,
-    pub last_write_time: FileTime,
-    pub change_time: FileTime,
-    pub allocation_size: u64,
-    pub end_of_file: u64,
-    pub file_attributes: FileAttributes,
+    pub status: FileStatus,
 }
 
 impl CloseResponse {
@@ -56,28 +51,13 @@ impl CloseResponse {
         let mut f = r.body::<60>(60, WHAT)?;
         let flags = CloseFlags::from_bits_retain(f.u16(WHAT)?);
         f.skip(4, WHAT)?;
-        Ok(CloseResponse {
-            flags,
-            creation_time: f.time(WHAT)?,
-            last_access_time: f.time(WHAT)?,
-            last_write_time: f.time(WHAT)?,
-            change_time: f.time(WHAT)?,
-            allocation_size: f.u64(WHAT)?,
-            end_of_file: f.u64(WHAT)?,
-            file_attributes: FileAttributes::from_bits_retain(f.u32(WHAT)?),
-        })
+        Ok(CloseResponse { flags, status: FileStatus::decode(&mut f)? })
     }
 
     pub fn encode(&self, w: &mut Writer<'_>) {
         w.u16(60);
         w.u16(self.flags.bits());
         w.u32(0);
-        w.time(self.creation_time);
-        w.time(self.last_access_time);
-        w.time(self.last_write_time);
-        w.time(self.change_time);
-        w.u64(self.allocation_size);
-        w.u64(self.end_of_file);
-        w.u32(self.file_attributes.bits());
+        self.status.encode(w);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::codec::{Reader, Result, Writer};
 use super::create_context::{self, CreateContexts};
+use super::fscc::file_info::FileStatus;
 use crate::types::{
-    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, FileTime, OplockLevel, ShareAccess,
-    open_enum,
+    AccessMask, CreateDisposition, CreateOptions, FileAttributes, FileId, OplockLevel, ShareAccess, open_enum,
 };
 
 open_enum! {
@@ -114,13 +114,7 @@ pub struct CreateResponse<'a> {
     pub oplock_level: OplockLevel,
     pub flags: CreateResponseFlags,
     pub create_action: CreateAction,
-    pub creation_time: FileTime,
-    pub last_access_time: FileTime,
-    pub last_write_time: FileTime,
-    pub change_time: FileTime,
-    pub allocation_size: u64,
-    pub end_of_file: u64,
-    pub file_attributes: FileAttributes,
+    pub status: FileStatus,
     pub file_id: FileId,
     pub create_contexts: CreateContexts<'a>,
 }
@@ -133,13 +127,7 @@ impl<'a> CreateResponse<'a> {
             oplock_level: OplockLevel(f.u8(WHAT)?),
             flags: CreateResponseFlags::from_bits_retain(f.u8(WHAT)?),
             create_action: CreateAction(f.u32(WHAT)?),
-            creation_time: f.time(WHAT)?,
-            last_access_time: f.time(WHAT)?,
-            last_write_time: f.time(WHAT)?,
-            change_time: f.time(WHAT)?,
-            allocation_size: f.u64(WHAT)?,
-            end_of_file: f.u64(WHAT)?,
-            file_attributes: FileAttributes::from_bits_retain(f.u32(WHAT)?),
+            status: FileStatus::decode(&mut f)?,
             ..CreateResponse::default()
         };
         f.skip(4, WHAT)?;
@@ -155,13 +143,7 @@ impl<'a> CreateResponse<'a> {
         w.u8(self.oplock_level.0);
         w.u8(self.flags.bits());
         w.u32(self.create_action.0);
-        w.time(self.creation_time);
-        w.time(self.last_access_time);
-        w.time(self.last_write_time);
-        w.time(self.change_time);
-        w.u64(self.allocation_size);
-        w.u64(self.end_of_file);
-        w.u32(self.file_attributes.bits());
+        self.status.encode(w);
         w.u32(0);
         w.file_id(self.file_id);
         w.u64(0);

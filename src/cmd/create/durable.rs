@@ -2,7 +2,7 @@
 //! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
 
 use super::contexts;
-use crate::cmd::{Ctx, Fail, Handled, Post, Reply, breaks};
+use crate::cmd::{Ctx, Fail, Handled, Post, Reply, breaks, times};
 use crate::durable::{self, grant, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
 use crate::types::{CreateOptions, FileId, Guid, NtStatus, OplockLevel};
@@ -256,17 +256,11 @@ fn response(
     oplock_level: OplockLevel,
     create_action: CreateAction,
 ) -> Result<CreateResponse<'static>, NtStatus> {
-    let stat = crate::cmd::times::stat(disk, file)?;
+    let stat = times::stat(disk, file)?;
     Ok(CreateResponse {
         oplock_level,
         create_action,
-        creation_time: stat.created,
-        last_access_time: stat.accessed,
-        last_write_time: stat.written,
-        change_time: stat.changed,
-        allocation_size: stat.allocation,
-        end_of_file: stat.size,
-        file_attributes: stat.attributes,
+        status: times::status(&stat),
         file_id: open.id,
         ..CreateResponse::default()
     })

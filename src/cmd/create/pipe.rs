@@ -3,8 +3,9 @@
 use crate::cmd::{Ctx, Handled, Reply};
 use crate::rpc;
 use crate::session::{Open, OpenKind, PipeOpen, ShareKind, Who};
-use crate::types::{FileAttributes, FileTime, NtStatus, OplockLevel};
+use crate::types::{FileAttributes, NtStatus, OplockLevel};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
+use crate::wire::fscc::file_info::FileStatus;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -36,9 +37,11 @@ pub fn open(ctx: &mut Ctx<'_>, request: &CreateRequest<'_>, reply: &mut Reply) -
     CreateResponse {
         oplock_level: OplockLevel::NONE,
         create_action: CreateAction::OPENED,
-        creation_time: FileTime::ZERO,
-        allocation_size: 4096,
-        file_attributes: FileAttributes::NORMAL,
+        status: FileStatus {
+            allocation_size: 4096,
+            file_attributes: FileAttributes::NORMAL,
+            ..FileStatus::default()
+        },
         file_id: id,
         ..CreateResponse::default()
     }

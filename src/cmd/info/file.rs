@@ -1,7 +1,7 @@
 //! The file classes of QUERY_INFO (MS-FSA 2.1.5.12, MS-FSCC 2.4).
 
 use super::{Out, Subject, ea, file_id, file_id_128, reparse_tag};
-use crate::cmd::{Ctx, Handled};
+use crate::cmd::{Ctx, Handled, times};
 use crate::posix::{Kind, Stat, stream_allocation};
 use crate::session::{FileOpen, Open};
 use crate::types::{AccessMask, Dialect, NtStatus};
@@ -178,15 +178,7 @@ fn basic(stat: &Stat) -> BasicInfo {
 }
 
 fn network_open(stat: &Stat) -> NetworkOpenInfo {
-    NetworkOpenInfo {
-        creation_time: stat.created,
-        last_access_time: stat.accessed,
-        last_write_time: stat.written,
-        change_time: stat.changed,
-        allocation_size: stat.allocation,
-        end_of_file: stat.size,
-        file_attributes: stat.attributes,
-    }
+    NetworkOpenInfo { status: times::status(stat) }
 }
 
 /// A directory has one name (what Unix counts are its subdirectories).
@@ -227,13 +219,7 @@ impl Subject<'_> {
         let standard = self.standard(stat);
         StatInfo {
             file_id: self.internal().index_number,
-            creation_time: stat.created,
-            last_access_time: stat.accessed,
-            last_write_time: stat.written,
-            change_time: stat.changed,
-            allocation_size: stat.allocation,
-            end_of_file: stat.size,
-            file_attributes: stat.attributes,
+            status: times::status(stat),
             reparse_tag: reparse_tag(stat).0,
             number_of_links: standard.number_of_links,
             effective_access: self.file.access,
@@ -244,13 +230,7 @@ impl Subject<'_> {
         let (facts, standard) = (self.export.facts(), self.standard(stat));
         StatBasicInfo {
             file_id: file_id(facts.device, stat.key),
-            creation_time: stat.created,
-            last_access_time: stat.accessed,
-            last_write_time: stat.written,
-            change_time: stat.changed,
-            allocation_size: stat.allocation,
-            end_of_file: stat.size,
-            file_attributes: stat.attributes,
+            status: times::status(stat),
             reparse_tag: reparse_tag(stat).0,
             number_of_links: standard.number_of_links,
             device_type: device::TYPE_DISK,

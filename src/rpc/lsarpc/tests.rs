@@ -2,9 +2,9 @@
 
 use crate::auth::accounts::NoAccounts;
 use crate::rpc::Context;
-use crate::rpc::ndr::{NdrReader, NdrWriter};
+use crate::rpc::ndr::NdrReader;
 use crate::rpc::pdu::Fault;
-use crate::rpc::tests::{Client, context, hex};
+use crate::rpc::tests::{Client, context, hex, status, with};
 use crate::types::NtStatus;
 use crate::wire::dtyp::Sid;
 use proptest::prelude::*;
@@ -22,19 +22,6 @@ fn policy(context: Context) -> (Client, Vec<u8>) {
     let stub = stub.unwrap();
     assert_eq!(status(&stub), NtStatus::SUCCESS);
     (client, stub[..20].to_vec())
-}
-
-fn status(stub: &[u8]) -> NtStatus {
-    NtStatus(u32::from_le_bytes(stub[stub.len() - 4..].try_into().unwrap()))
-}
-
-/// The arguments that `write` writes behind a handle.
-fn with(handle: &[u8], write: impl FnOnce(&mut NdrWriter)) -> Vec<u8> {
-    let mut w = NdrWriter::new();
-    w.handle(handle.try_into().unwrap());
-    write(&mut w);
-    // What is behind the arguments is not looked at.
-    w.finish(0)
 }
 
 fn sids(handle: &[u8], sids: &[&str]) -> Vec<u8> {

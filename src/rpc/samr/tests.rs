@@ -1,26 +1,14 @@
 //! Calls as clients send them, answers byte by byte.
 
 use crate::rpc::Context;
-use crate::rpc::ndr::{NdrReader, NdrWriter};
+use crate::rpc::ndr::NdrReader;
 use crate::rpc::pdu::Fault;
-use crate::rpc::tests::{Client, context, hex};
+use crate::rpc::tests::{Client, context, hex, status, with};
 use crate::types::NtStatus;
 use crate::wire::dtyp::Sid;
 use proptest::prelude::*;
 
 const SAMR: &str = "7857341234 12cdabef000123456789ac 01000000";
-
-fn status(stub: &[u8]) -> NtStatus {
-    NtStatus(u32::from_le_bytes(stub[stub.len() - 4..].try_into().unwrap()))
-}
-
-/// The arguments that `write` writes behind a handle.
-fn with(handle: &[u8], write: impl FnOnce(&mut NdrWriter)) -> Vec<u8> {
-    let mut w = NdrWriter::new();
-    w.handle(handle.try_into().unwrap());
-    write(&mut w);
-    w.finish(0)
-}
 
 fn words(handle: &[u8], words: &[u32]) -> Vec<u8> {
     with(handle, |w| words.iter().for_each(|word| w.u32(*word)))

@@ -88,6 +88,20 @@ pub fn context() -> Context {
     }
 }
 
+/// The status at the end of an answer.
+pub fn status(stub: &[u8]) -> NtStatus {
+    NtStatus(u32::from_le_bytes(stub[stub.len() - 4..].try_into().unwrap()))
+}
+
+/// The arguments that `write` writes behind a handle.
+pub fn with(handle: &[u8], write: impl FnOnce(&mut NdrWriter)) -> Vec<u8> {
+    let mut w = NdrWriter::new();
+    w.handle(handle.try_into().unwrap());
+    write(&mut w);
+    // What is behind the arguments is not looked at.
+    w.finish(0)
+}
+
 pub fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|b| b.is_ascii_hexdigit()).collect();
     digits.chunks(2).map(|c| u8::from_str_radix(std::str::from_utf8(c).unwrap(), 16).unwrap()).collect()

@@ -32,11 +32,7 @@ fn a_subtree_is_polled_with_what_appears_in_it() {
     w.sh("mkdir -p d/x/y");
     let d = w.notify("d", NAMES, true);
     w.sh("mkdir -p d/p/q; touch d/p/q/f d/x/y/g");
-    let mut told = w.until(d, (A::ADDED, "p\\q\\f"));
-    while !told.iter().any(|(_, name)| name == "x\\y\\g") {
-        told.extend(w.until(d, (A::ADDED, "x\\y\\g")));
-    }
-    told.sort_by(|a, b| a.1.cmp(&b.1));
+    let told = w.until_all(d, ["p\\q\\f", "x\\y\\g"]);
     let names: Vec<_> = told.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["p", "p\\q", "p\\q\\f", "x\\y\\g"], "each once");
     w.sh("touch d/p/q/h; rm -r d/x");

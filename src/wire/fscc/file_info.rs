@@ -6,6 +6,17 @@ use crate::types::{AccessMask, FileAttributes, FileTime};
 use crate::wire::codec::{Reader, Result, Writer};
 
 layout! {
+    /// What several classes have in common, and the answers to CREATE and CLOSE (MS-SMB2 2.2.14, 2.2.16).
+    pub struct FileStatus[52] {
+        creation_time: FileTime,
+        last_access_time: FileTime,
+        last_write_time: FileTime,
+        change_time: FileTime,
+        allocation_size: u64,
+        end_of_file: u64,
+        file_attributes: FileAttributes,
+    }
+
     /// 2.4.7. For the values with a meaning of their own in a set, see [`super::set_info::TimeChange`].
     pub struct BasicInfo[40] {
         creation_time: FileTime,
@@ -68,13 +79,7 @@ layout! {
 
     /// 2.4.34.
     pub struct NetworkOpenInfo[56] {
-        creation_time: FileTime,
-        last_access_time: FileTime,
-        last_write_time: FileTime,
-        change_time: FileTime,
-        allocation_size: u64,
-        end_of_file: u64,
-        file_attributes: FileAttributes,
+        status: FileStatus,
     }
 
     /// 2.4.9. Format 0: none; 2: LZNT1.
@@ -109,13 +114,7 @@ layout! {
     /// FILE_STAT_INFORMATION (2.4.50).
     pub struct StatInfo[72] {
         file_id: u64,
-        creation_time: FileTime,
-        last_access_time: FileTime,
-        last_write_time: FileTime,
-        change_time: FileTime,
-        allocation_size: u64,
-        end_of_file: u64,
-        file_attributes: FileAttributes,
+        status: FileStatus,
         reparse_tag: u32,
         number_of_links: u32,
         effective_access: AccessMask,
@@ -135,13 +134,7 @@ layout! {
     /// FILE_STAT_BASIC_INFORMATION.
     pub struct StatBasicInfo[104] {
         file_id: u64,
-        creation_time: FileTime,
-        last_access_time: FileTime,
-        last_write_time: FileTime,
-        change_time: FileTime,
-        allocation_size: u64,
-        end_of_file: u64,
-        file_attributes: FileAttributes,
+        status: FileStatus,
         reparse_tag: u32,
         number_of_links: u32,
         device_type: u32,

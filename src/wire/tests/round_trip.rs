@@ -11,6 +11,7 @@ use super::super::create_context::{self, *};
 use super::super::error::*;
 use super::super::flush::*;
 use super::super::fscc::FileInfoClass;
+use super::super::fscc::file_info::FileStatus;
 use super::super::header::{Command, Header, HeaderFlags, TransformHeader};
 use super::super::ioctl::*;
 use super::super::lock::*;
@@ -85,7 +86,19 @@ fn file_id((persistent, volatile): (u64, u64)) -> FileId {
     FileId { persistent, volatile }
 }
 
-type Times = (u64, u64, u64, u64, u64, u64, u32);
+type Status = (u64, u64, u64, u64, u64, u64, u32);
+
+fn file_status(t: Status) -> FileStatus {
+    FileStatus {
+        creation_time: FileTime(t.0),
+        last_access_time: FileTime(t.1),
+        last_write_time: FileTime(t.2),
+        change_time: FileTime(t.3),
+        allocation_size: t.4,
+        end_of_file: t.5,
+        file_attributes: FileAttributes::from_bits_retain(t.6),
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
@@ -201,7 +214,7 @@ proptest! {
     fn create(
         a in any::<(u8, u32, u32, u32, u32, u32, u32)>(), name in ".{0,60}",
         contexts in prop::collection::vec((prop::collection::vec(any::<u8>(), 4..20), bytes()), 0..6),
-        b in any::<(u8, u32)>(), t in any::<Times>(), id in any::<(u64, u64)>(),
+        b in any::<(u8, u32)>(), t in any::<Status>(), id in any::<(u64, u64)>(),
     ) {
         let list = || contexts.iter().map(|(name, data)| CreateContext::borrowed(name, data));
         same!(CreateRequest<'_>, CreateRequest {
@@ -219,13 +232,7 @@ proptest! {
             oplock_level: OplockLevel(a.0),
             flags: CreateResponseFlags::from_bits_retain(b.0),
             create_action: CreateAction(b.1),
-            creation_time: FileTime(t.0),
-            last_access_time: FileTime(t.1),
-            last_write_time: FileTime(t.2),
-            change_time: FileTime(t.3),
-            allocation_size: t.4,
-            end_of_file: t.5,
-            file_attributes: FileAttributes::from_bits_retain(t.6),
+            status: file_status(t),
             file_id: file_id(id),
             create_contexts: list().collect(),
         });
@@ -265,18 +272,12 @@ proptest! {
     }
 
     #[test]
-    fn close_and_flush(flags in any::<u16>(), id in any::<(u64, u64)>(), t in any::<Times>()) {
+    fn close_and_flush(flags in any::<u16>(), id in any::<(u64, u64)>(), t in any::<Status>()) {
         let flags = CloseFlags::from_bits_retain(flags);
         same!(CloseRequest, CloseRequest { flags, file_id: file_id(id) });
         same!(CloseResponse, CloseResponse {
             flags,
-            creation_time: FileTime(t.0),
-            last_access_time: FileTime(t.1),
-            last_write_time: FileTime(t.2),
-            change_time: FileTime(t.3),
-            allocation_size: t.4,
-            end_of_file: t.5,
-            file_attributes: FileAttributes::from_bits_retain(t.6),
+            status: file_status(t),
         });
         same!(FlushRequest, FlushRequest { file_id: file_id(id) });
     }

@@ -189,8 +189,8 @@ impl Reply {
         Ok(Opened {
             file_id: answer.file_id,
             action: answer.create_action,
-            end_of_file: answer.end_of_file,
-            attributes: answer.file_attributes,
+            end_of_file: answer.status.end_of_file,
+            attributes: answer.status.file_attributes,
             oplock: answer.oplock_level,
             durable: durable(&answer),
             lease: find(&answer.create_contexts, name::REQUEST_LEASE)
