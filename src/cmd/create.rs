@@ -91,6 +91,7 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     if matches!(contexts.durable, Some(durable::Asked::Reconnect { .. })) {
         return None;
     }
+    recall::admit(ctx).ok()?;
     let lease = lease::read(ctx, &request, disk).ok()?;
     if lease.as_ref().is_some_and(|lease| !lease.is_quick()) {
         return None;
@@ -155,6 +156,7 @@ struct Done {
 
 impl Create<'_, '_, '_> {
     fn run(mut self) -> Result<Done, Fail> {
+        recall::admit(self.ctx)?;
         let reparse = self.request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
         let last = if reparse { Last::Keep } else { Last::Follow };
         for _ in 0..RACES {

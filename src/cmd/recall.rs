@@ -1,5 +1,6 @@
 //! Handles that clients keep for nobody are asked back when the server runs short of open files: those whose lease was
 //! least recently used first. An open waits for that rather than fail, so no client pays for what others (or it) cached.
+//! And however many files a client wants, there are some left for the others.
 
 use super::{Ctx, Fail, Gate, effects};
 use crate::conn::flight::Answer;
@@ -19,6 +20,21 @@ const PACE: Duration = Duration::from_secs(1);
 /// Opens from which on handles are asked back, of so many open files that there may be; and down to how many.
 fn marks(limit: usize) -> (usize, usize) {
     (limit / 4 * 3, limit / 8 * 5)
+}
+
+/// May a session that has `held` of `all` open files have one more? Four times as many as are left: one that wants them all
+/// gets four fifths, each of ten such ones less than a tenth, and who needs few finds them.
+fn fair(held: usize, all: usize, limit: usize) -> bool {
+    held < limit.saturating_sub(all).saturating_mul(4)
+}
+
+/// Before an open. TOO_MANY_OPENED_FILES: it would be at the cost of other sessions.
+pub fn admit(ctx: &Ctx<'_>) -> Result<(), NtStatus> {
+    let gate = ctx.gate;
+    match fair(ctx.session()?.open_count(), gate.opens.len(), gate.open_files) {
+        true => Ok(()),
+        false => Err(NtStatus::TOO_MANY_OPENED_FILES),
+    }
 }
 
 /// After an open: are there so many that some should be given back?
@@ -75,4 +91,36 @@ pub fn make_room(ctx: &Ctx<'_>, failed: Fail) -> Fail {
         gate.answer(id, crate::conn::flight::Wake::Again);
     });
     Fail::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sessions that take what they get, one after the other, until none gets any more.
+    fn greedy(sessions: usize, limit: usize) -> Vec<usize> {
+        let mut held = vec![0; sessions];
+        loop {
+            let before: usize = held.iter().sum();
+            for n in 0..sessions {
+                let all = held.iter().sum();
+                held[n] += usize::from(fair(held[n], all, limit));
+            }
+            if held.iter().sum::<usize>() == before {
+                return held;
+            }
+        }
+    }
+
+    #[test]
+    fn who_wants_all_files_leaves_some() {
+        assert_eq!(greedy(1, 20_000), [16_000]);
+        for sessions in [2, 10, 100] {
+            let held = greedy(sessions, 20_000);
+            let all = held.iter().sum::<usize>();
+            assert!(all < 20_000 && held.iter().max().unwrap() - held.iter().min().unwrap() <= 1, "{held:?}");
+            let one_more = (0..).find(|n| !fair(*n, all + n, 20_000)).unwrap();
+            assert!(one_more * 5 >= (20_000 - all) * 4, "a newcomer finds {one_more} of {}", 20_000 - all);
+        }
+    }
 }
