@@ -36,6 +36,7 @@ impl Export {
             fd,
             key: stat::key(&stx),
             kind: stat::kind(&stx),
+            mount: stx.stx_mnt_id,
             data: DataAccess::default(),
             trusted: false,
             stream: None,

@@ -14,7 +14,8 @@ use super::bulk::Bulk;
 use super::index::Indexes;
 use super::unstored::Unstored;
 use super::{
-    CaseRule, Facts, MemorySide, Result, SideStore, Watcher, facts, of_errno, short, stat, status, stream,
+    CaseRule, Facts, MemorySide, Object, Result, SideStore, Watcher, facts, of_errno, short, stat, status,
+    stream,
 };
 use crate::config::Acls;
 use crate::sys;
@@ -194,6 +195,20 @@ impl Export {
     /// closing it when nothing was written through it wait for nobody.
     pub fn is_quick(&self) -> bool {
         self.root.read().facts.locality == super::Locality::Local
+    }
+
+    /// The same of one object, which may be on another mount than the root.
+    pub fn is_quick_at(&self, object: &Object) -> bool {
+        self.is_quick() && object.mount == self.root.read().mount
+    }
+
+    /// Whether all changes of what is on this object's mount are made on this machine. May block.
+    pub fn sees_all_of(&self, object: BorrowedFd<'_>) -> bool {
+        let Ok(stx) = sys::file::stat_fd(object) else { return false };
+        match stx.stx_mnt_id == self.root.read().mount {
+            true => self.is_quick(),
+            false => facts::locality(object, stx.stx_mnt_id) == super::Locality::Local,
+        }
     }
 
     /// The last look is not old, and was good.

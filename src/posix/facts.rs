@@ -19,6 +19,23 @@ pub enum Locality {
     Remote,
 }
 
+impl Locality {
+    fn of_type(fs_type: &str) -> Locality {
+        if REMOTE.contains(&fs_type) {
+            Locality::Remote
+        } else if fs_type == "fuse" || fs_type.starts_with("fuse.") {
+            Locality::Fuse
+        } else {
+            Locality::Local
+        }
+    }
+}
+
+/// Of another mount than the root's.
+pub(super) fn locality(fd: BorrowedFd<'_>, mount: u64) -> Locality {
+    mount_of(fd, mount).map_or(Locality::Remote, |(fs_type, _)| Locality::of_type(&fs_type))
+}
+
 /// Whether the file system itself tells `a` from `A`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CaseRule {
@@ -104,13 +121,7 @@ pub(super) fn find(root: BorrowedFd<'_>, stx: &Statx, place: &[u8]) -> io::Resul
     let fs = rustix::fs::fstatfs(root)?;
     let vfs = rustix::fs::fstatvfs(root)?;
     let (fs_type, source) = mount_of(root, stx.stx_mnt_id).unwrap_or_default();
-    let locality = if REMOTE.contains(&fs_type.as_str()) {
-        Locality::Remote
-    } else if fs_type == "fuse" || fs_type.starts_with("fuse.") {
-        Locality::Fuse
-    } else {
-        Locality::Local
-    };
+    let locality = Locality::of_type(&fs_type);
     let xattrs = match sys::xattr::get(root, c"user.smbgate.probe", &mut [0; 8]) {
         Ok(_) | Err(Errno::NODATA | Errno::RANGE | Errno::ACCESS) => true,
         Err(_) => false,

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{OFlags, Statx};
+use rustix::fs::{OFlags, ResolveFlags, Statx};
 use rustix::io::Errno;
 
 use super::export::Root;
@@ -77,6 +77,7 @@ impl Dir {
             fd: self.fd,
             key: stat::key(&self.seen),
             kind: Kind::Directory,
+            mount: self.seen.stx_mnt_id,
             data: DataAccess::default(),
             trusted: false,
             stream: None,
@@ -137,7 +138,8 @@ impl Export {
             Last::Keep => OFlags::PATH | OFlags::NOFOLLOW,
         };
         let name = if path.is_root() { b"." } else { path.as_rel().as_bytes() };
-        let resolve = super::export::resolve_flags(self.policy().symlinks);
+        // A mount within the path may be of a backend that hangs.
+        let resolve = super::export::resolve_flags(self.policy().symlinks) | ResolveFlags::NO_XDEV;
         let fd = sys::file::open_cached(root.fd(), name, flags, resolve).ok()?;
         self.found(fd, path.as_rel().clone()).ok().filter(|found| !path.is_root() || found.stat.nlink > 0)
     }

@@ -52,6 +52,8 @@ pub struct Object {
     pub(super) fd: OwnedFd,
     pub(super) key: NodeKey,
     pub(super) kind: Kind,
+    /// The mount it was reached on: the root's, or one within the exported path.
+    pub(super) mount: u64,
     pub(super) data: DataAccess,
     /// A stored descriptor granted what it was opened for: see [`Object::trust`].
     pub(super) trusted: bool,

@@ -95,8 +95,15 @@ impl Export {
         })?;
         // A new file has no DOS attributes on disk.
         let stx = sys::file::stat_fd(&fd).map_err(of_errno)?;
-        let object =
-            Object { fd, key: stat::key(&stx), kind: stat::kind(&stx), data, trusted: false, stream: None };
+        let object = Object {
+            fd,
+            key: stat::key(&stx),
+            kind: stat::kind(&stx),
+            mount: stx.stx_mnt_id,
+            data,
+            trusted: false,
+            stream: None,
+        };
         let mut stat = Stat::new(&stx, DosAttrib::default());
         // What is kept is of an earlier file with this inode, removed behind our back.
         self.forget_side(object.key);

@@ -5,7 +5,7 @@ use crate::session::{OpenKind, Who};
 use crate::view::State;
 use crate::watch::Level;
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -198,16 +198,20 @@ fn coherence(view: &State, watch: &crate::watch::Status) -> (String, String) {
 }
 
 fn beside_the_view(watch: &crate::watch::Status) -> (String, String) {
+    // Not less than it is.
+    let poll = |bound: Duration| format!("poll <= {} s", bound.as_millis().div_ceil(100) as f64 / 10.0);
     let level = match watch.level {
         Level::Async => "async".to_owned(),
-        // Not less than it is.
-        Level::Poll(bound) => format!("poll <= {} s", bound.as_millis().div_ceil(100) as f64 / 10.0),
+        Level::Poll(bound) => poll(bound),
         Level::None => "none".to_owned(),
     };
     let mut why: Vec<String> = watch.sources.iter().map(|source| (*source).to_owned()).collect();
     match &watch.trouble {
         Some(trouble) => why.push(trouble.to_string()),
         None => why.push(format!("{} watched", watch.watched)),
+    }
+    if let Some((count, bound)) = watch.polled {
+        why.push(format!("{count} of them on mounts within: {}", poll(bound)));
     }
     if watch.remote && watch.level == Level::Async {
         why.push("what happens elsewhere is not seen".to_owned());

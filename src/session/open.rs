@@ -215,7 +215,7 @@ impl Held {
     pub fn new(object: posix::Object, area: Arc<Area>) -> Held {
         let quick = !object.is_stream()
             && !object.data().write
-            && area.export_if_open().is_some_and(|export| export.is_quick());
+            && area.export_if_open().is_some_and(|export| export.is_quick_at(&object));
         Held { object: Some(object), area, quick }
     }
 

@@ -74,7 +74,7 @@ impl Shared {
             return Err(NoWatch::Off);
         }
         self.keep().map_err(NoWatch::Failed)?;
-        let polls = how.polls(self.export().is_some_and(|export| !export.is_quick()));
+        let polls = how.polls(self.export().is_some_and(|export| !export.sees_all_of(object)));
         let kernel = match how.asks_kernel() {
             true => self.ask_kernel(how, object, key, directory, interest),
             false => Ok(Via::empty()),

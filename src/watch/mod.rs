@@ -100,6 +100,9 @@ pub struct Status {
     pub sources: Vec<&'static str>,
     /// Files and directories that are watched.
     pub watched: usize,
+    /// Those of them that are looked at though the kernel tells of the others, being on a mount within the path that it does
+    /// not see all of; and how soon that finds a change at the latest.
+    pub polled: Option<(usize, Duration)>,
     /// Why the last attempt failed, if it did.
     pub trouble: Option<NoWatch>,
     /// The file system can be changed where the kernel does not see it.
@@ -260,10 +263,11 @@ impl Watch {
         let remote = self.0.export().is_some_and(|export| !export.is_quick());
         let inner = self.0.inner.lock();
         let trouble = if inner.how.mode == Mode::Off { Some(NoWatch::Off) } else { inner.trouble.clone() };
-        let polls = inner.how.polls(remote);
-        let level = match (&trouble, polls) {
+        let polls = self.0.polls.lock();
+        let bound = polls.bound(inner.how.interval);
+        let level = match (&trouble, inner.how.polls(remote)) {
             (Some(NoWatch::Off), _) => Level::None,
-            (_, true) => Level::Poll(self.0.polls.lock().bound(inner.how.interval)),
+            (_, true) => Level::Poll(bound),
             (Some(_), false) => Level::None,
             (None, false) => Level::Async,
         };
@@ -271,6 +275,7 @@ impl Watch {
             level,
             sources: inner.running.iter().map(|running| running.source.name()).collect(),
             watched: inner.table.len() - inner.table.idle(),
+            polled: (level == Level::Async && polls.len() > 0).then(|| (polls.len(), bound)),
             trouble,
             remote,
         }

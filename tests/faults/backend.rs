@@ -4,7 +4,7 @@
 //! The process is this test binary again, running the test `backend::process`. It takes commands on its standard
 //! input, one a line, and answers each with a line on its standard error: `stall OP`, `fail OP` (with EIO), `go` (what
 //! was held back goes on, nothing is stalled or fails any more), `far create NAME`, `far remove NAME`, `far append NAME`,
-//! `far rename NAME TO` (changes that the kernel of this machine does not see). OP: lookup, open, read, write, readdir.
+//! `far rename NAME TO` (changes that the kernel of this machine does not see). OP: lookup, getattr, open, read, write, readdir.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -36,8 +36,13 @@ pub struct Backend {
 impl Backend {
     /// A file system with the files `hello` ("hello, world") and `other`.
     pub fn mount() -> Backend {
+        Backend::mount_in(Path::new("/var/tmp"))
+    }
+
+    /// The same at a new directory in `parent`.
+    pub fn mount_in(parent: &Path) -> Backend {
         let directory =
-            tempfile::Builder::new().prefix("smbgate-fuse-").tempdir_in("/var/tmp").expect("a directory");
+            tempfile::Builder::new().prefix("smbgate-fuse-").tempdir_in(parent).expect("a directory");
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "backend::process", "--nocapture"])
             .env(MOUNT, directory.path())

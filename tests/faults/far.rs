@@ -5,9 +5,11 @@ use std::process::Command as Process;
 use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, NtStatus, OplockLevel};
 use smbgate::wire::change_notify::CompletionFilter;
 use smbgate::wire::create::CreateRequest;
+use smbgate::wire::fscc::FileInfoClass;
 use smbgate::wire::fscc::notify::NotifyAction as A;
 use smbgate::wire::header::Command;
 use smbgate::wire::oplock_break::OplockBreak;
+use smbgate::wire::query_info::{InfoType, QueryInfoRequest};
 
 use super::client::{NAMES, Watched, create};
 use super::common::Server;
@@ -99,4 +101,41 @@ fn a_look_that_hangs_holds_up_nobody() {
     backend.tell("far create late");
     backend.tell("go");
     root.expect(&mut c, &[(A::ADDED, "late")]);
+}
+
+/// A mount within a share that is on a local disk: the kernel tells of the one and not of the other.
+#[test]
+fn a_mount_within_a_share_is_looked_at_and_holds_up_nobody() {
+    let around = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mut backend = Backend::mount_in(around.path());
+    let within = backend.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let keys = format!("path = {:?}\npoll_interval = \"100ms\"", around.path());
+    let server = Server::start("signing = \"offered\"", &[("around", keys.as_str()), ("well", "")]);
+    let mut c = client(&server, "around");
+    let cached = |name: &str| CreateRequest {
+        requested_oplock_level: OplockLevel::LEVEL_II,
+        ..create(name, AccessMask::FILE_READ, CreateDisposition::OPEN, CreateOptions::empty())
+    };
+    let far = c.create(&cached(&format!("{within}\\hello"))).unwrap();
+    assert_eq!(far.oplock, OplockLevel::LEVEL_II);
+    backend.tell("far append hello");
+    let told = c.wait_for(|reply| reply.header.command == Command::OPLOCK_BREAK);
+    let told = OplockBreak::decode(&mut told.reader()).unwrap();
+    assert_eq!(told, OplockBreak { oplock_level: OplockLevel::NONE, file_id: far.file_id });
+    let line = status(&server).lines().find(|line| line.trim().starts_with("around")).unwrap().to_owned();
+    assert!(line.contains("async") && line.contains("on mounts within: poll <= "), "{line}");
+
+    backend.tell("stall getattr");
+    let asks = c.send(&QueryInfoRequest {
+        info_type: InfoType::FILE,
+        file_info_class: FileInfoClass::BASIC.0,
+        output_buffer_length: 100,
+        file_id: far.file_id,
+        ..QueryInfoRequest::default()
+    });
+    backend.holds(1);
+    at_full_speed("ECHO", || assert_eq!(c.echo(), NtStatus::SUCCESS));
+    at_full_speed("another share", || work_on(&mut client(&server, "well"), "file"));
+    backend.tell("go");
+    assert_eq!(c.wait(asks).status(), NtStatus::SUCCESS);
 }
