@@ -37,7 +37,7 @@ impl Export {
     /// none is stored this is one system call, or none if it is known (`unstored`) or with `acls = "posix"`.
     pub fn stored(&self, object: &Object, stat: &Stat) -> Result<Option<SecurityDescriptor>> {
         let root = self.root();
-        if root.unstored.knows(stat) {
+        if root.unstored.knows(stat) && !self.is_aside(object.key) {
             return Ok(None);
         }
         match self.value(object)? {
@@ -53,7 +53,8 @@ impl Export {
         if self.policy().acls == Acls::Posix || !matches!(object.kind, Kind::File | Kind::Directory) {
             return Ok(None);
         }
-        if self.root().facts.security_xattrs { read(object) } else { self.read_side(object) }
+        let beside = if self.root().facts.security_xattrs { read(object)? } else { None };
+        beside.map_or_else(|| self.read_side(object), |value| Ok(Some(value)))
     }
 
     fn if_it_counts(&self, object: &Object, stat: &Stat, value: NtAcl) -> Result<Option<SecurityDescriptor>> {
@@ -204,16 +205,33 @@ impl Export {
         let now = FileTime::from_unix(now.as_secs() as i64, now.subsec_nanos());
         let beneath = self.fingerprint(object, &self.stat_file(object)?)?;
         let value = NtAcl::encode(descriptor, &beneath, now);
-        if !self.root().facts.security_xattrs {
-            let value = [&born(object)?[..], &value].concat();
-            self.policy().side.put(object.key, SIDE_NAME, &value);
-            return Ok(());
+        let side = &self.policy().side;
+        if self.root().facts.security_xattrs {
+            // CAP_SYS_ADMIN stays with a thread that acts as a user.
+            match sys::xattr::set(&object.fd, ntacl::NAME, &value) {
+                Ok(()) => {
+                    if self.is_aside(object.key) {
+                        side.put(object.key, SIDE_NAME, &[]);
+                    }
+                    return Ok(());
+                }
+                // Larger than the file system takes.
+                Err(Errno::NOSPC | Errno::TOOBIG | Errno::RANGE) => {}
+                Err(errno) => return Err(of_errno(errno)),
+            }
+            match sys::xattr::remove(&object.fd, ntacl::NAME) {
+                Ok(()) | Err(Errno::NODATA) => {}
+                Err(errno) => return Err(of_errno(errno)),
+            }
         }
-        // CAP_SYS_ADMIN stays with a thread that acts as a user.
-        match sys::xattr::set(&object.fd, ntacl::NAME, &value) {
-            Err(Errno::NOSPC | Errno::TOOBIG | Errno::RANGE) => Err(NtStatus::DISK_FULL),
-            other => other.map_err(of_errno),
-        }
+        side.put(object.key, SIDE_NAME, &[&born(object)?[..], &value].concat());
+        Ok(())
+    }
+
+    /// The side store may have a descriptor of this object.
+    fn is_aside(&self, key: NodeKey) -> bool {
+        let side = &self.policy().side;
+        side.knows(SIDE_NAME) && side.get(key, SIDE_NAME).is_some_and(|value| !value.is_empty())
     }
 
     fn read_side(&self, object: &Object) -> Result<Option<NtAcl>> {
@@ -228,8 +246,7 @@ impl Export {
 
     /// Whether the side store may have anything of this export.
     pub(super) fn uses_side(&self) -> bool {
-        let facts = &self.root().facts;
-        !facts.xattrs || (!facts.security_xattrs && self.policy().side.knows(SIDE_NAME))
+        !self.root().facts.xattrs || self.policy().side.knows(SIDE_NAME)
     }
 
     /// A node is gone, or new: what the side store has of it is of another.

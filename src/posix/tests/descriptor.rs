@@ -55,6 +55,19 @@ fn shown(s: &Share, path: &str) -> SecurityDescriptor {
     s.export.security_descriptor(&found.object, &found.stat).unwrap()
 }
 
+fn is_known(s: &Share) -> bool {
+    s.export.root().unstored.knows(&s.found("d\\f").stat)
+}
+
+/// It is remembered that the file has none.
+fn until_known(s: &Share) {
+    let none = shown(s, "d\\f");
+    while s.export.facts().locality == Locality::Local && !is_known(s) {
+        assert_eq!(shown(s, "d\\f"), none);
+        std::thread::yield_now();
+    }
+}
+
 fn most(s: &Share, path: &str, uid: u32) -> AccessMask {
     as_user(uid, || {
         let found = s.found(path);
@@ -90,6 +103,29 @@ fn a_descriptor_comes_back_and_the_kernel_is_told_of_it() {
     assert!(rights.contains(AccessMask::WRITE_DATA) && !rights.contains(AccessMask::APPEND_DATA));
     assert!(most(&s, "d\\f", 4712).contains(AccessMask::FILE_READ));
     assert!(!most(&s, "d\\f", 4713).intersects(AccessMask::READ_DATA | AccessMask::READ_CONTROL));
+}
+
+/// ext4 takes 4 KiB beside a file.
+#[test]
+fn a_descriptor_that_the_file_system_does_not_take_is_kept_all_the_same() {
+    if !is_root() {
+        return;
+    }
+    let s = share(Policy::default());
+    let strangers = (0..1000).map(|n| format!("S-1-5-21-1-2-3-{n}").parse().unwrap());
+    let aces = strangers.map(|sid| Ace::allow(sid, AccessMask::FILE_READ, NONE)).collect();
+    let (small, large) = (described(vec![allow(4711, AccessMask::FILE_READ)]), described(aces));
+    // So that nothing of the file changes with it, and that there was none is remembered.
+    std::fs::set_permissions(s.at("d/f"), PermissionsExt::from_mode(0)).unwrap();
+    until_known(&s);
+    for sd in [&large, &small, &large] {
+        set(&s, "d\\f", 4711, sd).unwrap();
+        assert_eq!(shown(&s, "d\\f"), *sd);
+    }
+    std::fs::rename(s.at("d/f"), s.at("d/g")).unwrap();
+    assert_eq!(shown(&s, "d\\g"), large);
+    std::fs::set_permissions(s.at("d/g"), PermissionsExt::from_mode(0o644)).unwrap();
+    assert_ne!(shown(&s, "d\\g"), large, "it is ended like any");
 }
 
 #[test]
@@ -259,14 +295,9 @@ fn that_there_was_none_is_remembered_until_there_is_one() {
     if s.export.facts().locality != Locality::Local {
         return;
     }
-    let known = || s.export.root().unstored.knows(&s.found("d\\f").stat);
-    let none = shown(&s, "d\\f");
-    while !known() {
-        assert_eq!(shown(&s, "d\\f"), none);
-        std::thread::yield_now();
-    }
+    until_known(&s);
     let sd = described(vec![allow(4711, AccessMask::FILE_READ)]);
     set(&s, "d\\f", 4711, &sd).unwrap();
     assert_eq!(shown(&s, "d\\f"), sd);
-    assert!(!known());
+    assert!(!is_known(&s));
 }
