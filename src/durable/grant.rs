@@ -32,7 +32,7 @@ pub fn grant(candidate: &Candidate, wanted: Wanted) -> Option<Grant> {
         0 => candidate.share_timeout,
         ms => Duration::from_millis(ms.into()).min(LONGEST.max(candidate.share_timeout)),
     };
-    Some(Grant { timeout })
+    Some(Grant { timeout, persistent: false })
 }
 
 #[cfg(test)]

@@ -9,10 +9,13 @@
 //!                                           '-- its time is up, or somebody's open conflicts --> closed
 //! ```
 //!
-//! [`grant`] and [`reconnect`] are rules without state; [`Table`] knows which opens there are.
+//! [`grant`] and [`reconnect`] are rules without state; [`Table`] knows which opens there are. [`store`] keeps them on disk, for
+//! a process that comes after this one.
 
 pub mod grant;
 pub mod reconnect;
+pub mod store;
 mod table;
 
+pub use store::{HandleStore, Keeper};
 pub use table::{Asked, Claim, Table, place_of};

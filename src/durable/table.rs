@@ -118,7 +118,7 @@ impl Inner {
         let until = self.waiting.get(&open.id.persistent);
         Handle {
             durable: durability.is_some_and(|d| d.grant.is_some()),
-            persistent: false,
+            persistent: durability.and_then(|d| d.grant).is_some_and(|grant| grant.persistent),
             connected: until.is_none(),
             expired: until.is_some_and(|until| *until <= now),
             client: durability.map(|d| d.client).unwrap_or_default(),
@@ -157,6 +157,38 @@ impl Table {
         if open.is_closed() {
             self.forget(open);
         }
+    }
+
+    /// A handle of a process that was before this one: it waits for its client from now on. False: there is one with its
+    /// id or CreateGuid.
+    pub fn restore(&self, open: &Arc<Open>, now: Instant) -> bool {
+        let Some(durability) = open.durability.get() else { return false };
+        let Some(grant) = durability.grant else { return false };
+        let (id, key) = (open.id.persistent, (durability.client, durability.create_guid));
+        let mut inner = self.0.inner.lock();
+        let known = durability.create_guid != Guid::default();
+        if inner.durable.contains_key(&id) || (known && inner.made.contains_key(&key)) {
+            return false;
+        }
+        if known {
+            inner.made.insert(key, Slot::Open(Arc::clone(open)));
+        }
+        inner.durable.insert(id, Arc::clone(open));
+        inner.waiting.insert(id, now + grant.timeout);
+        inner.deadlines.insert((now + grant.timeout, id));
+        drop(inner);
+        self.0.waits.notify_one();
+        true
+    }
+
+    /// All that are durable.
+    pub fn all(&self) -> Vec<Arc<Open>> {
+        self.0.inner.lock().durable.values().cloned().collect()
+    }
+
+    /// How many wait for their client.
+    pub fn waiting(&self) -> usize {
+        self.0.inner.lock().waiting.len()
     }
 
     /// It is being closed.
@@ -248,7 +280,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::auth::Identity;
-    use crate::session::{Durability, Grant, OpenKind, PipeOpen, ShareKind, TreeConnect};
+    use crate::session::{Durability, Grant, Keeping, OpenKind, PipeOpen, ShareKind, TreeConnect};
     use crate::types::{AccessMask, FileId, SessionId, TreeId};
     use crate::wire::create::CreateAction;
     use std::time::Duration;
@@ -271,8 +303,13 @@ mod tests {
         let kind = OpenKind::Pipe(PipeOpen { name: "srvsvc".into(), pipe, counted: Arc::default() });
         let file_id = FileId { persistent: id, volatile: id };
         let open = Open::new(file_id, SessionId(7), "alice".into(), tree, kind, 0);
-        let durability =
-            Durability { client: CLIENT, create_guid: GUID, action: CreateAction::CREATED, grant };
+        let durability = Durability {
+            client: CLIENT,
+            create_guid: GUID,
+            action: CreateAction::CREATED,
+            grant,
+            keeping: Keeping::default(),
+        };
         open.durability.set(Box::new(durability)).expect("once");
         Arc::new(open)
     }
@@ -340,7 +377,7 @@ mod tests {
         let now = Instant::now();
         let plain = open(1, None);
         assert!(!table.wait(&plain, now));
-        let durable = open(2, Some(Grant { timeout: MINUTE }));
+        let durable = open(2, Some(Grant { timeout: MINUTE, persistent: false }));
         assert!(!table.wait(&durable, now), "closed, or not known yet");
         table.add(&durable);
         assert!(table.wait(&durable, now) && !table.wait(&durable, now));
@@ -350,7 +387,7 @@ mod tests {
     #[test]
     fn one_that_is_closed_already_is_not_kept() {
         let table = Table::default();
-        let durable = open(2, Some(Grant { timeout: MINUTE }));
+        let durable = open(2, Some(Grant { timeout: MINUTE, persistent: false }));
         assert!(durable.claim_close());
         table.add(&durable);
         assert!(!table.wait(&durable, Instant::now()));
@@ -360,7 +397,7 @@ mod tests {
     fn a_refused_reconnect_leaves_the_handle_as_it_was() {
         let table = Table::default();
         let now = Instant::now();
-        let durable = open(2, Some(Grant { timeout: MINUTE }));
+        let durable = open(2, Some(Grant { timeout: MINUTE, persistent: false }));
         table.add(&durable);
         let refuse = |ask: &Ask, at| table.reconnect(2, ask, at).expect_err("refused");
         assert_eq!(refuse(&ask(), now).0, "connection state");
@@ -380,8 +417,10 @@ mod tests {
     fn when_the_time_is_up_it_is_given_up_once() {
         let table = Table::default();
         let now = Instant::now();
-        let (short, long) =
-            (open(1, Some(Grant { timeout: MINUTE })), open(2, Some(Grant { timeout: MINUTE * 2 })));
+        let (short, long) = (
+            open(1, Some(Grant { timeout: MINUTE, persistent: false })),
+            open(2, Some(Grant { timeout: MINUTE * 2, persistent: false })),
+        );
         for open in [&short, &long] {
             table.add(open);
             assert!(table.wait(open, now));

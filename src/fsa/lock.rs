@@ -69,7 +69,7 @@ const NO_SEQUENCE: u8 = 0xFF;
 
 /// Open.LockSequenceArray (MS-SMB2 3.3.1.10).
 #[derive(Debug)]
-pub(super) struct Sequences([u8; 64]);
+pub(super) struct Sequences(pub [u8; 64]);
 
 impl Default for Sequences {
     fn default() -> Self {

@@ -66,6 +66,11 @@ impl Locks {
         Locks { granted, longest, waiting: VecDeque::new() }
     }
 
+    /// The locks of this open, those that were granted first before others of the same offset.
+    pub fn of(&self, owner: OpenId) -> Vec<LockRange> {
+        self.granted.iter().filter(|g| g.owner == owner).map(|g| g.range).collect()
+    }
+
     /// How many locks this open holds.
     pub fn held_by(&self, owner: OpenId) -> usize {
         self.granted.iter().filter(|g| g.owner == owner).count()

@@ -17,6 +17,7 @@
 //! - [`change::apply`]: **the one door**. Whoever changed the tree (an SMB command, the view, somebody outside)
 //!   says so here after the fact, and notifications and breaks of what others have cached come from here only.
 //! - [`change::announce`]: the same before the fact, for who can wait; [`Mirror`]: who else hears of every change
+//! - [`Tree::kept`]: what outlives the process; [`Tree::restore_locks`], [`Tree::restore_deletion`]: how it comes back
 //! - [`expression`]: wildcards of QUERY_DIRECTORY
 //!
 //! What the rules must know of the disk (read-only? directory empty? who is at the target name?) comes in as
@@ -77,6 +78,7 @@ mod path;
 mod query;
 mod rename;
 mod reparse;
+mod restore;
 mod share;
 mod times;
 mod tree;
@@ -90,6 +92,7 @@ pub use notify::{Filter, NotifyAsk, Notifying};
 pub use path::RelPath;
 pub use query::OpenView;
 pub use rename::{RenameAsk, Renaming, Target};
+pub use restore::{Kept, KeptLease};
 pub use times::{FileTimes, Mend, TimeChange, TimesAsk};
 pub use tree::{Closed, OpenAsk, Opening, Owner, Tree};
 

@@ -3,9 +3,11 @@
 
 use crate::types::Guid;
 use crate::wire::create::CreateAction;
+use parking_lot::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Durability {
     /// Open.ClientGuid: of the client that made it.
     pub client: Guid,
@@ -15,6 +17,7 @@ pub struct Durability {
     pub action: CreateAction,
     /// None: it closes with its session.
     pub grant: Option<Grant>,
+    pub keeping: Keeping,
 }
 
 /// Open.IsDurable.
@@ -22,4 +25,19 @@ pub struct Durability {
 pub struct Grant {
     /// Open.DurableOpenTimeout.
     pub timeout: Duration,
+    /// Open.IsPersistent.
+    pub persistent: bool,
+}
+
+/// How far its record in the store is.
+#[derive(Debug, Default)]
+pub struct Keeping {
+    /// It is going to be written soon.
+    pub soon: AtomicBool,
+    /// It is going to be written after a while.
+    pub later: AtomicBool,
+    /// There is one, or one is on its way.
+    pub stored: AtomicBool,
+    /// Held while one is made and given to the store, so that they come there in the order in which they were made.
+    pub making: Mutex<()>,
 }

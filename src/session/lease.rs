@@ -122,6 +122,13 @@ impl Lease {
         self.opens.lock().retain(|id| *id != open.open_id());
     }
 
+    /// Those beside this one.
+    pub fn others(&self, opens: &Opens, open: &Open) -> Vec<Arc<Open>> {
+        let ids = self.opens.lock();
+        let others = ids.iter().filter(|id| **id != open.open_id());
+        others.filter_map(|id| opens.by_volatile(id.0)).collect()
+    }
+
     /// The first is the one it was made with, while that lasts.
     pub fn opens(&self, opens: &Opens) -> Vec<Arc<Open>> {
         let ids = self.opens.lock().clone();

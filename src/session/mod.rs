@@ -10,7 +10,7 @@ pub mod share;
 pub mod tree;
 pub mod workers;
 
-pub use durability::{Durability, Grant};
+pub use durability::{Durability, Grant, Keeping};
 pub use lease::{Lease, Leases};
 pub use open::{FileOpen, Listing, Open, OpenKind, Opens, PipeOpen};
 pub use sequence::Sequenced;

@@ -2,7 +2,7 @@
 
 use super::{ALL, Held, LeaseState, Who, level_of, state_of};
 use crate::fsa::tree::Stream;
-use crate::fsa::{Moment, Tree};
+use crate::fsa::{KeptLease, Moment, Tree};
 use crate::types::{OpenId, OplockLevel};
 
 /// What a lease is at the moment: the lease context of an answer.
@@ -105,6 +105,22 @@ impl Tree {
         let id = self.lease_id_of(open)?;
         let held = self.stream_of(open)?.caching.held.iter().find(|h| h.who == Who::Lease(id))?;
         Some(held.leased())
+    }
+
+    /// What an open has, as if what is being broken were given up.
+    pub(in crate::fsa) fn caches(&self, open: OpenId) -> (OplockLevel, Option<KeptLease>) {
+        let who = self.who(open);
+        let held = self.stream_of(open).and_then(|s| s.caching.held.iter().find(|h| h.who == who));
+        let left = held.map(|h| h.breaking.map_or(h.state, |breaking| breaking.required));
+        match (who, held, left) {
+            (Who::Oplock(_), _, left) => (left.map_or(OplockLevel::NONE, level_of), None),
+            (Who::Lease(id), Some(held), Some(state)) => {
+                let parent = self.opens.get(&open).and_then(|e| e.lease.as_ref()).and_then(|l| l.parent);
+                let kept = KeptLease { id, state, version2: held.version2, epoch: held.epoch, parent };
+                (OplockLevel::LEASE, Some(kept))
+            }
+            (Who::Lease(_), ..) => (OplockLevel::NONE, None),
+        }
     }
 
     /// The level that an open has; while it is being broken, the old one.

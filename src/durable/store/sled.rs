@@ -1,0 +1,185 @@
+//! The store in the state database.
+//!
+//! One thread writes. It takes all that has come while it wrote last, makes one batch of it, flushes, and has the kernel
+//! write the file: sled's own flush leaves the data where a power cut still takes it. Then it answers all who wait.
+//!
+//! A database that was cut off, sled takes for one that was being written, and opens as it was some time before. So each
+//! batch has a number, and beside the database stands the last one that was answered for.
+
+use super::codec::{decode, encode, key};
+use super::record::Record;
+use super::{Done, Edit, HandleStore};
+use crate::types::NtStatus;
+use parking_lot::Mutex;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+const TREE: &str = "handles";
+/// The number of the last batch. No handle has a key of this length.
+const SERIAL: &[u8] = b"serial";
+/// Beside the database.
+const SERIAL_FILE: &str = "serial";
+/// The most writes in one batch.
+const GROUP: usize = 4096;
+
+/// Key and value; none: it goes.
+type Change = ([u8; 8], Option<Vec<u8>>);
+
+struct Write {
+    changes: Vec<Change>,
+    done: Option<Done>,
+}
+
+/// Key: FileId.Persistent (8 bytes, big endian). Value: see [`super::codec`].
+pub struct SledHandles {
+    loaded: Mutex<Vec<Record>>,
+    writes: Mutex<Option<Sender<Write>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SledHandles {
+    /// `dir` is the directory of `db`. Records that do not read go, and are told of.
+    pub fn open(db: &sled::Db, dir: &Path) -> io::Result<SledHandles> {
+        let tree = db.open_tree(TREE)?;
+        let mut loaded = Vec::new();
+        let mut bad = sled::Batch::default();
+        for item in &tree {
+            let (key, value) = item?;
+            if *key == *SERIAL {
+                continue;
+            }
+            match decode(&key, &value) {
+                Ok(record) => loaded.push(record),
+                Err(why) => {
+                    log::error!("a handle of the database is lost: {why}");
+                    bad.remove(key);
+                }
+            }
+        }
+        tree.apply_batch(bad)?;
+        let serial = Serial::open(&tree, dir)?;
+        let disk = Disk { db: db.clone(), tree, file: dir.join("db"), serial };
+        let (writes, queue) = channel();
+        let thread =
+            std::thread::Builder::new().name("handles".to_owned()).spawn(move || disk.run(&queue))?;
+        Ok(SledHandles {
+            loaded: Mutex::new(loaded),
+            writes: Mutex::new(Some(writes)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+}
+
+impl HandleStore for SledHandles {
+    fn load(&self) -> Vec<Record> {
+        std::mem::take(&mut self.loaded.lock())
+    }
+
+    fn write(&self, edits: Vec<Edit>, done: Option<Done>) {
+        let changes = edits.into_iter().map(|edit| match edit {
+            Edit::Put(record) => (key(record.id.persistent), Some(encode(&record))),
+            Edit::Remove(persistent) => (key(persistent), None),
+        });
+        let write = Write { changes: changes.collect(), done };
+        let refused = match &*self.writes.lock() {
+            Some(writes) => writes.send(write).err().map(|e| e.0),
+            None => Some(write),
+        };
+        if let Some(done) = refused.and_then(|write| write.done) {
+            done(Err(NtStatus::INSUFFICIENT_RESOURCES));
+        }
+    }
+}
+
+impl Drop for SledHandles {
+    /// What was written is on the disk afterwards.
+    fn drop(&mut self) {
+        *self.writes.lock() = None;
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Disk {
+    db: sled::Db,
+    tree: sled::Tree,
+    file: PathBuf,
+    serial: Serial,
+}
+
+impl Disk {
+    fn run(mut self, queue: &Receiver<Write>) {
+        while let Ok(first) = queue.recv() {
+            let mut group = vec![first];
+            group.extend(queue.try_iter().take(GROUP - 1));
+            let mut batch = sled::Batch::default();
+            let changes: usize = group.iter().map(|write| write.changes.len()).sum();
+            for (key, value) in group.iter_mut().flat_map(|write| write.changes.drain(..)) {
+                match value {
+                    Some(value) => batch.insert(&key, value),
+                    None => batch.remove(&key),
+                }
+            }
+            let result = self.commit(batch).map_err(|e| {
+                log::error!("handles could not be kept in the database: {e}");
+                match e.kind() {
+                    io::ErrorKind::StorageFull => NtStatus::DISK_FULL,
+                    _ => NtStatus::IO_DEVICE_ERROR,
+                }
+            });
+            if result.is_ok() {
+                log::debug!("handles: {changes} changes are on the disk");
+            }
+            group.into_iter().filter_map(|write| write.done).for_each(|done| done(result));
+        }
+    }
+
+    fn commit(&mut self, mut batch: sled::Batch) -> io::Result<()> {
+        let number = self.serial.last + 1;
+        batch.insert(SERIAL, &number.to_be_bytes());
+        self.tree.apply_batch(batch)?;
+        self.db.flush()?;
+        File::open(&self.file)?.sync_data()?;
+        self.serial.answered(number)
+    }
+}
+
+/// The number of the last batch, kept outside.
+struct Serial {
+    last: u64,
+    file: File,
+}
+
+impl Serial {
+    /// Says so if the database is older than what was answered for.
+    fn open(tree: &sled::Tree, dir: &Path) -> io::Result<Serial> {
+        let path = dir.parent().unwrap_or(dir).join(SERIAL_FILE);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let mut bytes = [0; 8];
+        let outside = file.read_exact_at(&mut bytes, 0).map_or(0, |()| u64::from_be_bytes(bytes));
+        let inside = tree.get(SERIAL)?.and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
+        let inside = inside.unwrap_or(0);
+        if inside < outside {
+            log::error!(
+                "the database {} has lost what was written last: open files that clients come back for, and perhaps \
+                 users and attributes, are as they were {} changes before",
+                dir.display(),
+                outside - inside
+            );
+        }
+        // From here on that is how it is.
+        file.write_all_at(&inside.to_be_bytes(), 0)?;
+        Ok(Serial { last: inside, file })
+    }
+
+    /// No need to have this on the disk: after a power cut it may be behind.
+    fn answered(&mut self, number: u64) -> io::Result<()> {
+        self.last = number;
+        self.file.write_all_at(&number.to_be_bytes(), 0)
+    }
+}

@@ -1,0 +1,52 @@
+//! The record of an open, as it is now.
+
+use super::record::{LeaseRecord, Record};
+use crate::durable::place_of;
+use crate::session::Open;
+use std::sync::atomic::Ordering;
+
+/// None: it is closed, is not durable, or can never be found again. Makes system calls on it: for workers.
+pub fn of(open: &Open) -> Option<Record> {
+    let durability = open.durability.get()?;
+    let grant = durability.grant?;
+    let (file, disk) = (open.file()?, open.share().disk()?);
+    // Before it is looked up what may be cached of it: what others change after this has moved the time.
+    let export = disk.area.export_if_open()?;
+    let (object, version) = export.lasting(&file.object).ok()?;
+    let kept = disk.area.rules.lock().kept(open.open_id())?;
+    Some(Record {
+        id: open.id,
+        client: durability.client,
+        create_guid: durability.create_guid,
+        action: durability.action,
+        timeout: grant.timeout,
+        persistent: grant.persistent,
+        user: open.user.clone(),
+        place: place_of(open.share()),
+        path: kept.path.as_bytes().to_vec(),
+        stream: file.object.stream(),
+        object,
+        version,
+        access: file.access,
+        share: kept.share,
+        options: file.options,
+        mode: (file.mode() != file.options).then(|| file.mode()),
+        delete_on_close: kept.delete_on_close,
+        deleted: kept.deleted,
+        oplock: kept.oplock,
+        lease: kept.lease.map(|lease| LeaseRecord {
+            id: lease.id,
+            state: lease.state,
+            version2: lease.version2,
+            epoch: lease.epoch,
+            parent: lease.parent,
+        }),
+        locks: kept.locks,
+        sequences: kept.sequences,
+    })
+}
+
+/// It has a record, or will have in a moment.
+pub fn is_stored(open: &Open) -> bool {
+    open.durability.get().is_some_and(|durability| durability.keeping.stored.load(Ordering::SeqCst))
+}

@@ -1,0 +1,165 @@
+use super::codec::{self, Bad};
+use super::*;
+use crate::fsa::{LeaseId, LockRange};
+use crate::posix::{FileHandle, Lasting};
+use crate::types::{
+    AccessMask, CreateOptions, FileId, FileTime, Guid, LeaseKey, LeaseState, NodeKey, OplockLevel,
+    ShareAccess,
+};
+use crate::wire::create::CreateAction;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+fn record(persistent: u64) -> Record {
+    Record {
+        id: FileId { persistent, volatile: 7 },
+        client: Guid([1; 16]),
+        create_guid: Guid([2; 16]),
+        action: CreateAction::CREATED,
+        timeout: Duration::from_secs(60),
+        persistent: true,
+        user: "alice".into(),
+        place: "media=/srv/media".into(),
+        path: b"dir/\xFF".to_vec(),
+        stream: None,
+        object: Lasting {
+            handle: Some(FileHandle { kind: -1, bytes: vec![1, 2, 3] }),
+            key: NodeKey { dev: 5, ino: 6 },
+            born: FileTime(8),
+        },
+        version: FileTime(9),
+        access: AccessMask::FILE_ALL,
+        share: ShareAccess::READ,
+        options: CreateOptions::NON_DIRECTORY_FILE,
+        mode: None,
+        delete_on_close: false,
+        deleted: false,
+        oplock: OplockLevel::BATCH,
+        lease: None,
+        locks: Vec::new(),
+        sequences: None,
+    }
+}
+
+/// With everything that can be there.
+fn full(persistent: u64) -> Record {
+    let lock = |offset, exclusive| LockRange { offset, length: 10, exclusive };
+    Record {
+        stream: Some("notes".into()),
+        mode: Some(CreateOptions::WRITE_THROUGH),
+        delete_on_close: true,
+        deleted: true,
+        oplock: OplockLevel::LEASE,
+        lease: Some(LeaseRecord {
+            id: LeaseId { client: Guid([1; 16]), key: LeaseKey([3; 16]) },
+            state: LeaseState::READ | LeaseState::HANDLE,
+            version2: true,
+            epoch: 77,
+            parent: Some(LeaseKey([4; 16])),
+        }),
+        locks: vec![lock(0, true), lock(100, false)],
+        sequences: Some([9; 64]),
+        ..record(persistent)
+    }
+}
+
+#[test]
+fn records_survive_as_bytes() {
+    for record in [record(1), full(2)] {
+        let bytes = encode(&record);
+        assert_eq!(decode(&codec::key(record.id.persistent), &bytes), Ok(record.clone()));
+        assert_eq!(decode(&codec::key(99), &bytes), Err(Bad::Damaged), "of another handle");
+    }
+}
+
+#[test]
+fn what_is_damaged_or_cut_is_not_read() {
+    let record = full(3);
+    let bytes = encode(&record);
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        assert_eq!(decode(&codec::key(3), &damaged), Err(Bad::Damaged), "byte {at}");
+        assert_eq!(decode(&codec::key(3), &bytes[..at]), Err(Bad::Damaged), "{at} bytes");
+    }
+}
+
+/// Where the checksum holds, the length of a list may still be anything.
+#[test]
+fn a_wrong_count_reads_nothing_beyond_the_end() {
+    let bytes = encode(&full(4));
+    for at in 1..bytes.len() - 8 {
+        let mut body = bytes[..bytes.len() - 4].to_vec();
+        body[at..at + 4].fill(0xFF);
+        let _ = decode(&codec::key(4), &sealed(&codec::key(4), &body));
+    }
+}
+
+/// What version 1 wrote, byte for byte: later versions go on reading it.
+const VERSION_1_LEN: usize = 374;
+const VERSION_1_SUM: u32 = 3_737_119_584;
+
+#[test]
+fn version_1_is_read_for_ever() {
+    let bytes = encode(&full(5));
+    assert_eq!(bytes[0], 1);
+    let sum = crc32fast::hash(&bytes);
+    assert_eq!((bytes.len(), sum), (VERSION_1_LEN, VERSION_1_SUM), "the layout of version 1 has changed");
+}
+
+#[test]
+fn what_a_newer_server_wrote_is_told_from_damage() {
+    let mut body = encode(&record(6));
+    body.truncate(body.len() - 4);
+    body[0] = 2;
+    assert_eq!(decode(&codec::key(6), &sealed(&codec::key(6), &body)), Err(Bad::Newer(2)));
+}
+
+fn open(dir: &Path) -> (::sled::Db, SledHandles) {
+    let dir = dir.join("db");
+    let db = ::sled::Config::new().path(&dir).flush_every_ms(None).open().expect("a database");
+    let store = SledHandles::open(&db, &dir).expect("a store");
+    (db, store)
+}
+
+fn written(store: &SledHandles, edits: Vec<Edit>) {
+    let (tell, hear) = mpsc::channel();
+    store.write(edits, Some(Box::new(move |result| tell.send(result).expect("somebody listens"))));
+    assert_eq!(hear.recv(), Ok(Ok(())));
+}
+
+#[test]
+fn the_store_has_what_was_put_and_not_removed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (db, store) = open(dir.path());
+    assert!(store.load().is_empty());
+    let put = |record| Edit::Put(Box::new(record));
+    store.write(vec![put(record(2)), put(record(1)), put(record(3))], None);
+    store.write(vec![Edit::Remove(3), put(full(2))], None);
+    written(&store, vec![Edit::Remove(9)]);
+    // One that is damaged goes, and the others stay.
+    let tree = db.open_tree("handles").expect("a tree");
+    tree.insert(codec::key(8), encode(&record(7))).expect("inserts");
+    drop((tree, store));
+    drop(db);
+    let (_db, store) = open(dir.path());
+    assert_eq!(store.load(), [record(1), full(2)]);
+    assert!(store.load().is_empty(), "once");
+}
+
+#[test]
+fn all_who_wait_are_answered() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (_db, store) = open(dir.path());
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    written(store, vec![Edit::Put(Box::new(record(writer * 100 + n)))]);
+                }
+            });
+        }
+    });
+}
