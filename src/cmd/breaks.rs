@@ -60,6 +60,7 @@ impl Holder {
             Holder::Lease(lease) => lease.area.rules.lock().lease_unanswered(lease.id, lease.area.now()),
         };
         effects::carry_out(gate, effects);
+        self.opens(gate).iter().for_each(|open| gate.keeper.changed(open));
     }
 
     /// An oplock is the session's of its open, and any of its channels will do. A lease is the client's, and any of its
@@ -121,6 +122,7 @@ pub fn leases_told_again(gate: &Arc<Gate>, lost: &Connection) {
 
 /// Tells of a break for the first time, unless the client is about to learn of what is broken.
 pub fn oplock(gate: &Arc<Gate>, open: &Arc<Open>, due: Break) {
+    gate.keeper.changed(open);
     if let Some(due) = open.breaks.due(due) {
         send(gate, &Holder::Open(Arc::clone(open)), due, None);
     }
@@ -137,6 +139,7 @@ pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
         let waiting = lease.opens(&gate.opens).into_iter().filter(|open| gate.durable.give_up(open));
         waiting.for_each(|open| close::close_waiting(gate, &open));
     }
+    lease.opens(&gate.opens).iter().for_each(|open| gate.keeper.changed(open));
     if let Some(due) = lease.breaks.due(due) {
         send(gate, &Holder::Lease(lease), due, None);
     }

@@ -188,6 +188,7 @@ fn take(gate: &Gate, session: Option<&Session>, open: &Open) -> bool {
     super::pipe::closed(gate, open);
     session.inspect(|session| session.remove_open(open.id));
     gate.durable.forget(open);
+    gate.keeper.forget(open);
     open.lease.get().inspect(|lease| lease.remove(open));
     open.share().opens.fetch_sub(1, Ordering::Relaxed);
     true

@@ -17,6 +17,8 @@ mod pipe;
 mod stopped;
 mod stream;
 
+pub use lease::interest;
+
 use super::wait::Wait;
 use super::{Ctx, Fail, Handled, Post, Reply, close, info, recall, times};
 use crate::fsa::{LeaseAsk, OpenAsk, Opening, Owner, RelPath, change};

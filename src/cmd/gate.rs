@@ -40,6 +40,8 @@ pub struct Gate {
     /// Clients are being asked for handles that they only keep.
     pub recalling: AtomicBool,
     pub durable: durable::Table,
+    /// Has what is durable on disk, too.
+    pub keeper: durable::Keeper,
     /// The addresses that are listened on.
     pub listening: Mutex<Vec<SocketAddr>>,
     conns: RwLock<HashMap<ConnId, Arc<Connection>>>,
@@ -71,6 +73,7 @@ pub struct Parts {
     pub settings: Arc<Settings>,
     pub users: Arc<dyn UserDb>,
     pub side: Arc<dyn posix::SideStore>,
+    pub handles: Arc<dyn durable::HandleStore>,
     pub umask: u32,
     pub runtime: tokio::runtime::Handle,
 }
@@ -82,6 +85,7 @@ impl Gate {
         let distance = getrandom::u64().map_err(|e| std::io::Error::other(e.to_string()))?;
         let watchdog = Arc::new(tokio::sync::Notify::new());
         let settings = Arc::clone(&parts.settings);
+        let keeper = durable::Keeper::new(parts.handles)?;
         let gate = Arc::new_cyclic(|me| Gate {
             guid: Guid(guid),
             started: Instant::now(),
@@ -99,6 +103,7 @@ impl Gate {
             open_files: crate::sys::process::open_files_limit(),
             recalling: AtomicBool::new(false),
             durable: durable::Table::default(),
+            keeper,
             listening: Mutex::default(),
             conns: RwLock::default(),
             next_conn: AtomicU64::new(1),

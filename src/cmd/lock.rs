@@ -47,6 +47,8 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
             }
             let (status, effects) = area.rules.lock().unlock(open.open_id(), &ranges, sequence, area.now());
             ctx.effects.extend(effects);
+            // Some of them may have gone all the same.
+            ctx.gate.keeper.changed(&open);
             if status.is_error() {
                 return Err(status.into());
             }
@@ -98,6 +100,7 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
             if let Locking::Refused(status) = locking {
                 return Err(status.into());
             }
+            ctx.gate.keeper.changed(&open);
         }
     }
     LockResponse.encode(&mut reply.body());

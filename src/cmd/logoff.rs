@@ -56,6 +56,7 @@ fn wait(gate: &Arc<Gate>, session: &Session, open: &Arc<Open>) -> bool {
     // Asked after it was put to wait: a break from here on finds it there, one before has ended what it stays by.
     if disk.area.rules.lock().keeps_handle(open.open_id()) || !gate.durable.give_up(open) {
         session.remove_open(open.id);
+        gate.keeper.changed(open);
         return true;
     }
     false

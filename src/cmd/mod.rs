@@ -24,6 +24,7 @@ pub mod pipe;
 pub mod query_directory;
 pub mod read;
 mod recall;
+pub mod restore;
 pub mod session_setup;
 pub mod times;
 pub mod tree_connect;

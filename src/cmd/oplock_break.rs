@@ -20,6 +20,7 @@ fn oplock(ctx: &mut Ctx<'_>, answer: OplockBreak, reply: &mut Reply) -> Handled 
     let (kept, effects) =
         area.rules.lock().acknowledge_break(open.open_id(), answer.oplock_level, area.now());
     open.breaks.answered();
+    ctx.gate.keeper.changed(&open);
     ctx.effects.extend(effects);
     OplockBreak { oplock_level: kept?, file_id: open.id }.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
@@ -33,6 +34,7 @@ fn lease(ctx: &mut Ctx<'_>, answer: LeaseBreakAck, reply: &mut Reply) -> Handled
     let area = &lease.area;
     let effects = area.rules.lock().acknowledge_lease(id, answer.lease_state, area.now())?;
     lease.breaks.answered();
+    lease.opens(&ctx.gate.opens).iter().for_each(|open| ctx.gate.keeper.changed(open));
     ctx.effects.extend(effects);
     answer.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)

@@ -75,10 +75,19 @@ fn access_of(disk: &Disk, who: &Who) -> Option<AccessMask> {
     } else {
         disk.settings.access_of(&who.user)
     }?;
-    Some(match access {
+    Some(mask(access))
+}
+
+/// What the share allows to a user. None: nothing.
+pub fn of_user(disk: &Disk, user: &str) -> Option<AccessMask> {
+    disk.settings.access_of(user).map(mask)
+}
+
+fn mask(access: Access) -> AccessMask {
+    match access {
         Access::ReadWrite => AccessMask::FILE_ALL,
         Access::ReadOnly => AccessMask::FILE_READ | AccessMask::FILE_EXECUTE,
-    })
+    }
 }
 
 fn identity_of(share: &Share, disk: &Disk, who: &Who) -> Result<Arc<Identity>, NtStatus> {

@@ -400,7 +400,7 @@ pub const KEYS: &[Key] = &[
         Is(r#""60s""#),
         r#""5m""#,
         "How long an open file waits for a client that lost its connection, if the client asks for that (durable handles) and names \
-         no other time, up to 5 minutes. They do not outlive the server yet. \"0s\": none is granted.",
+         no other time, up to 5 minutes. After the server was stopped or killed they wait as long, from its next start. \"0s\": none is granted.",
     ),
     key(
         Share,

@@ -41,6 +41,7 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
     let listeners = bind_all(&settings.server, &[]).map_err(|busy| Failure(busy.to_string()))?;
 
     let side = SledSide::open(&state)?;
+    let handles = state.handles()?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,9 +53,12 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
             settings: Arc::new(settings.clone()),
             users: Arc::clone(&state.users) as Arc<dyn UserDb>,
             side: Arc::clone(&side) as Arc<dyn SideStore>,
+            handles,
             umask,
         })
         .map_err(|e| Failure(format!("cannot start: {e}")))?;
+        // Before anybody else gets at the files.
+        server.restore().await;
         let mut daemon = Daemon { origin, server, settings, listening: Vec::new(), state: &state };
         daemon.listen(listeners)?;
         let views = Arc::clone(&daemon.server);

@@ -3,6 +3,7 @@
 //! ```text
 //! lock           flock(2) of the process that uses the directory; its process id
 //! db/            sled
+//! serial         the number of the last change of handles that was answered for
 //! control.sock   where the server that runs is asked things
 //! db.corrupt-*   databases that did not open any more
 //! ```
@@ -19,6 +20,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::Failure;
 use crate::auth::users::Users;
+use crate::durable::store::SledHandles;
 
 const LOCK: &str = "lock";
 const DB: &str = "db";
@@ -60,6 +62,14 @@ impl State {
     /// Everything that was written is on the disk afterwards.
     pub fn sync(&self) -> std::io::Result<()> {
         self.disk().sync()
+    }
+
+    /// The handles of the last time, and where those of this time are kept.
+    pub fn handles(&self) -> Result<Arc<SledHandles>, Failure> {
+        let store = SledHandles::open(&self.db, &self.dir.join(DB));
+        store
+            .map(Arc::new)
+            .map_err(|e| Failure(format!("cannot read the handles in {}: {e}", self.dir.display())))
     }
 
     /// For those who write on their own.

@@ -16,6 +16,7 @@ use crate::cmd;
 use crate::cmd::gate::{Gate, Parts};
 use crate::config::Settings;
 use crate::conn::Connection;
+use crate::durable::HandleStore;
 use crate::posix;
 use crate::types::SessionId;
 use crate::view::Views;
@@ -34,15 +35,14 @@ const TIDY: Duration = Duration::from_secs(5);
 /// How long an orderly stop waits for requests under way.
 const STOP: Duration = Duration::from_secs(5);
 
-/// Longer than any handle waits.
-const FOREVER: Duration = Duration::from_secs(24 * 3600);
-
 /// What [`Server::new`] needs.
 pub struct Setup {
     pub settings: Arc<Settings>,
     pub users: Arc<dyn UserDb>,
     /// Where DOS attributes live when a file system has no xattrs.
     pub side: Arc<dyn posix::SideStore>,
+    /// Where durable handles are kept beyond the life of the process.
+    pub handles: Arc<dyn HandleStore>,
     /// What the process had before it was set to 0.
     pub umask: u32,
 }
@@ -60,6 +60,7 @@ impl Server {
             settings: setup.settings,
             users: setup.users,
             side: setup.side,
+            handles: setup.handles,
             umask: setup.umask,
             runtime: tokio::runtime::Handle::current(),
         })?;
@@ -68,6 +69,14 @@ impl Server {
         tokio::spawn(tidy());
         tokio::spawn(scavenge(Arc::clone(&gate)));
         Ok(Arc::new(Server { gate, stopping: Notify::new(), views: Views::default() }))
+    }
+
+    /// Opens again what clients of the last process had open and may come back for. Before anybody can connect.
+    pub async fn restore(&self) {
+        let gate = Arc::clone(&self.gate);
+        if tokio::task::spawn_blocking(move || cmd::restore::all(&gate)).await.is_err() {
+            log::error!("handles of the last time are not restored");
+        }
     }
 
     /// Takes connections until [`Server::stop`], or until this is dropped.
@@ -130,18 +139,19 @@ impl Server {
             conn.end("the server stops");
         }
         let until = Instant::now() + STOP;
-        while self.gate.conn_count() > 0 || !self.gate.opens.is_empty() {
-            // Nothing is kept over a restart.
-            cmd::logoff::give_up(&self.gate, Instant::now() + FOREVER);
+        // What waits for its client goes on waiting, for the next server.
+        while self.gate.conn_count() > 0 || self.gate.opens.len() > self.gate.durable.waiting() {
             if Instant::now() >= until {
                 log::warn!("{} opens were still closing at the end", self.gate.opens.len());
-                return;
+                break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         while self.gate.busy() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        let gate = Arc::clone(&self.gate);
+        let _ = tokio::task::spawn_blocking(move || gate.keeper.flush(gate.durable.all())).await;
     }
 
     /// Ends a session; false: there is none.

@@ -71,6 +71,15 @@ impl Server {
         add_user(self.directory.path(), name, PASSWORD);
     }
 
+    /// A user of a server that does not run.
+    pub fn remove_user(&self, name: &str) {
+        let removed = smbgate(self.directory.path())
+            .args(["user", "remove", name, "--config", "smbgate.toml"])
+            .stdout(Stdio::null())
+            .status();
+        assert!(removed.expect("smbgate user remove").success(), "smbgate user remove {name}");
+    }
+
     pub fn path(&self, share: &str) -> PathBuf {
         self.directory.path().join(share)
     }
@@ -109,10 +118,26 @@ impl Server {
 
     /// `kill -9`, and a start on what it left.
     pub fn crash(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
         self.child.kill().expect("the server runs");
         self.child.wait().expect("the server ends");
+    }
+
+    /// On what the last one left, at the same address.
+    pub fn start_again(&mut self) {
         fs::remove_file(self.directory.path().join("notify")).expect("the old socket");
         self.child = run(self.directory.path());
+    }
+
+    /// As `systemctl restart` does it.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
     }
 
     pub fn stop(&mut self) {

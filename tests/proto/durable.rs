@@ -39,15 +39,15 @@ pub fn v2(create_guid: Guid, timeout: u32) -> CreateContext<'static> {
 }
 
 /// The client is back. All but the context is nonsense, and ignored.
-fn back(context: CreateContext<'static>) -> CreateRequest<'static> {
+pub fn back(context: CreateContext<'static>) -> CreateRequest<'static> {
     CreateRequest { name: "no such name".into(), create_contexts: vec![context], ..CreateRequest::default() }
 }
 
-fn back_v1(file_id: FileId) -> CreateRequest<'static> {
+pub fn back_v1(file_id: FileId) -> CreateRequest<'static> {
     back(DurableHandleReconnect { file_id }.to_context())
 }
 
-fn back_v2(file_id: FileId, create_guid: Guid) -> CreateRequest<'static> {
+pub fn back_v2(file_id: FileId, create_guid: Guid) -> CreateRequest<'static> {
     back(
         DurableHandleReconnectV2 { file_id, create_guid, ..DurableHandleReconnectV2::default() }.to_context(),
     )
@@ -55,7 +55,7 @@ fn back_v2(file_id: FileId, create_guid: Guid) -> CreateRequest<'static> {
 
 /// Asks until the server has noticed that the old connection is lost.
 #[track_caller]
-fn returns(c: &mut Client, request: &CreateRequest<'_>) -> Opened {
+pub fn returns(c: &mut Client, request: &CreateRequest<'_>) -> Opened {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
         match c.create(request) {
@@ -82,7 +82,7 @@ fn ended(server: &Server) -> usize {
 }
 
 /// The log has it a moment before the tables have.
-fn wait_until(mut is: impl FnMut() -> bool) {
+pub fn wait_until(mut is: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !is() {
         assert!(Instant::now() < end, "it never came");
@@ -90,7 +90,7 @@ fn wait_until(mut is: impl FnMut() -> bool) {
     }
 }
 
-fn lock(file_id: FileId, flags: LockFlags) -> LockRequest {
+pub fn lock(file_id: FileId, flags: LockFlags) -> LockRequest {
     let element = LockElement { offset: 0, length: 8, flags };
     LockRequest { file_id, locks: smallvec![element], ..LockRequest::default() }
 }

@@ -4,7 +4,7 @@
 use super::contexts;
 use crate::cmd::{Ctx, Fail, Handled, Post, Reply, breaks, times};
 use crate::durable::{self, grant, reconnect};
-use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
+use crate::session::{Disk, Durability, FileOpen, Keeping, Open, TreeConnect};
 use crate::types::{CreateOptions, FileId, Guid, NtStatus, OplockLevel};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
 use crate::wire::create_context::{
@@ -108,10 +108,11 @@ pub fn made(
     };
     let granted = grant::grant(&candidate, wanted);
     let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
-    let durability = Durability { client, create_guid, action, grant: granted };
+    let durability = Durability { client, create_guid, action, grant: granted, keeping: Keeping::default() };
     if (granted.is_some() || ctx.claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
         if granted.is_some() {
             ctx.gate.durable.add(open);
+            ctx.gate.keeper.changed(open);
         }
         if let Some(claim) = ctx.claim.take() {
             claim.settle(open);

@@ -67,8 +67,7 @@ impl Wanted {
 
     /// What has to be told of changes from outside, if this is granted.
     fn interest(&self) -> Interest {
-        let opens = if self.state.contains(LeaseState::WRITE) { Interest::OPENS } else { Interest::empty() };
-        Interest::NAMES | Interest::CONTENT | opens
+        interest(self.state)
     }
 
     /// It can be granted without a system call.
@@ -97,13 +96,24 @@ impl Wanted {
         self.lease.breaks.hold_back();
         ctx.post = Some(Post::Opened(Arc::clone(open)));
         let area = &self.lease.area;
-        area.rules.lock().request_lease(open.open_id(), wanted, area.now())
+        let leased = area.rules.lock().request_lease(open.open_id(), wanted, area.now());
+        // It may be more than the records of the others say.
+        for other in self.lease.others(&ctx.gate.opens, open) {
+            ctx.gate.keeper.changed(&other);
+        }
+        leased
     }
 
     /// The context of the answer.
     pub fn context(&self, leased: Leased) -> CreateContext<'static> {
         context(self.ask, leased)
     }
+}
+
+/// What has to be told of changes from outside while this is held.
+pub fn interest(state: LeaseState) -> Interest {
+    let opens = if state.contains(LeaseState::WRITE) { Interest::OPENS } else { Interest::empty() };
+    Interest::NAMES | Interest::CONTENT | opens
 }
 
 /// A lease is told of in the version that it was made with, whoever asks.

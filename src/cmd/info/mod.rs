@@ -119,6 +119,10 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
         SetFileInfo::Disposition(flags) => {
             name::set_disposition(&mut subject, flags)?;
             way::give_up_waiting(ctx.gate, &subject, flags);
+            let others = subject.disk.area.rules.lock().others_of(open.open_id());
+            others.into_iter().filter_map(|id| ctx.gate.opens.by_volatile(id.0)).for_each(|other| {
+                ctx.gate.keeper.changed(&other);
+            });
         }
         SetFileInfo::Rename(info) => name::rename(&mut subject, &info)?,
         SetFileInfo::Link(info) => name::link(&mut subject, &info)?,
@@ -134,6 +138,7 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
         SetFileInfo::Pipe(_) => return Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
     }
     ctx.effects.append(&mut subject.effects);
+    ctx.gate.keeper.changed(open);
     Ok(())
 }
 

@@ -28,13 +28,17 @@ impl Chain {
         let Some(open) = self.gate.opens.get(id).filter(|open| open.is_of(session.id, tree.id)) else {
             return Ok(None);
         };
+        let changes = matches!(header.command, Command::WRITE | Command::SET_INFO | Command::IOCTL);
+        if changes {
+            self.gate.keeper.used(&open);
+        }
         if !self.conn.dialect().is_some_and(Dialect::is_smb3) {
             return Ok(Some(Underway { open, counted: None }));
         }
         let request = Sequenced {
             number: header.channel_sequence(),
             replay: header.flags.contains(HeaderFlags::REPLAY),
-            changes: matches!(header.command, Command::WRITE | Command::SET_INFO | Command::IOCTL),
+            changes,
         };
         let counts = open.sequence.begin(request)?;
         Ok(Some(Underway { open, counted: counts.then_some(request.number) }))
