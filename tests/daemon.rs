@@ -229,6 +229,42 @@ fn sigint_stops_it_too() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// As systemd hands a socket over that it kept, or made.
+#[test]
+fn a_socket_that_it_is_given_is_listened_on() {
+    let place = Place::new();
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, place.port)).expect("binds");
+    let given = std::os::fd::OwnedFd::from(socket.try_clone().expect("clones"));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --config \"$1\" 3<&0 </dev/null"])
+        .args([env!("CARGO_BIN_EXE_smbgate").as_ref(), place.config().as_os_str()])
+        .stdin(given);
+    let early = TcpStream::connect((Ipv4Addr::LOCALHOST, place.port)).expect("the kernel holds it");
+    let server = Server::start(&place, &mut command);
+    drop(socket);
+    // It was there before the server, and is served.
+    early.set_read_timeout(Some(PATIENCE)).expect("set");
+    (&early).write_all(&[0, 0, 0, 4, 1, 2, 3, 4]).expect("sent");
+    assert_eq!((&early).read(&mut [0]).expect("an answer to nonsense"), 0, "the connection is ended");
+    server.stop();
+}
+
+#[test]
+fn what_is_of_no_use_does_not_replace_it() {
+    let place = Place::new();
+    let server = place.serve();
+    place.configure("nonsense = 1\n");
+    server.signal(Signal::SIGUSR2);
+    let deadline = Instant::now() + PATIENCE;
+    while !server.log().contains("is not replaced (SIGUSR2)") {
+        assert!(Instant::now() < deadline, "{}", server.log());
+        std::thread::yield_now();
+    }
+    assert_eq!(status(&place)["pid"], server.child.id());
+    server.stop();
+}
+
 #[test]
 fn the_state_directory_is_private() {
     use std::os::unix::fs::PermissionsExt;

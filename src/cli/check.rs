@@ -76,5 +76,5 @@ fn listen(settings: &Settings) -> Result<(), daemon::Busy> {
     if let Ok(Some(_)) = ask(&settings.server.state_dir, &Request::Status) {
         return Ok(());
     }
-    daemon::bind_all(&settings.server, &[]).map(drop)
+    daemon::bind_all(&settings.server, &[], daemon::Left::default()).map(drop)
 }

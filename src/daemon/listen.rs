@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::handover::Left;
 use super::ports;
 use crate::config::Server;
 
@@ -20,28 +21,43 @@ pub struct Busy {
     pub why: String,
 }
 
-/// Binds every address of the settings that is not among `have`; all or none.
+/// Binds every address of the settings that is not among `have`, unless it was `left`; all or none.
 pub fn bind_all(
     server: &Server,
     have: &[SocketAddr],
+    mut left: Left,
 ) -> Result<Vec<(SocketAddr, std::net::TcpListener)>, Busy> {
+    // 0.0.0.0 beside [::] on one port: each takes its own family.
+    let v4_beside = |address: SocketAddr| {
+        let mut others = server.listen.iter();
+        others.any(|other| other.is_ipv4() && other.ip().is_unspecified() && other.port() == address.port())
+    };
+    let without_v6 = |address: SocketAddr| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    let wanted: Vec<SocketAddr> =
+        server.listen.iter().copied().filter(|address| !have.contains(address)).collect();
     let mut listeners = Vec::new();
-    for address in server.listen.iter().filter(|address| !have.contains(address)) {
-        // 0.0.0.0 beside [::] on one port: each takes its own family.
-        let v4_beside = server
-            .listen
-            .iter()
-            .any(|other| other.is_ipv4() && other.ip().is_unspecified() && other.port() == address.port());
-        let listener = match bind(*address, v4_beside) {
+    for &address in &wanted {
+        let found = left.claim(address, v4_beside(address));
+        let found =
+            found.or_else(|| left.claim(without_v6(address), false).filter(|_| server.listen_is_default));
+        listeners.extend(found.map(|listener| (address, listener)));
+    }
+    // They would stand in the way.
+    drop(left);
+    for address in wanted {
+        if listeners.iter().any(|(there, _)| *there == address) {
+            continue;
+        }
+        let listener = match bind(address, v4_beside(address)) {
             Err(e) if server.listen_is_default && lacks_ipv6(&e) => {
-                let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+                let v4 = without_v6(address);
                 log::info!("this machine has no IPv6: listening on {v4} instead of {address}");
                 bind(v4, false).map_err(|e| Busy { address: v4, why: explain(v4, &e) })?
             }
-            Err(e) => return Err(Busy { address: *address, why: explain(*address, &e) }),
+            Err(e) => return Err(Busy { address, why: explain(address, &e) }),
             Ok(listener) => listener,
         };
-        listeners.push((*address, listener));
+        listeners.push((address, listener));
     }
     Ok(listeners)
 }

@@ -4,6 +4,7 @@
 //! directory, [`control`] speaks with a server that runs, [`paths`] looks at what is to be shared.
 
 pub mod control;
+mod handover;
 mod listen;
 mod load;
 mod logging;
@@ -16,6 +17,7 @@ mod run;
 mod side;
 mod state;
 
+pub use handover::Left;
 pub use listen::{Busy, bind_all};
 pub use load::{Origin, load, state_dir};
 pub use logging::init as init_logging;

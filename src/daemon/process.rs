@@ -28,6 +28,11 @@ pub fn raise_open_files(max_connections: usize) {
     }
 }
 
+/// What the process becomes takes its own.
+pub fn give_back_umask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+}
+
 /// Sets the umask to zero, so that the modes of new files are exactly those asked for, and returns the one the process was
 /// started with.
 pub fn take_umask() -> u32 {

@@ -1,6 +1,7 @@
 //! The server process, from start to stop.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::control::Control;
+use super::handover::{self, Left, Successor};
 use super::listen::{Busy, bind_all};
 use super::load::{Origin, load};
 use super::paths::{self, About};
@@ -27,6 +29,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Serves until told to stop. `with_state` runs once the user database is open, before anything listens.
 pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Failure>) -> Result<(), Failure> {
+    let left = Left::take();
+    let successor = Successor::find().map_err(|e| Failure(format!("cannot find the program itself: {e}")))?;
     let (settings, problems) = load(origin)?;
     if problems.any_error() {
         return Err(refusal(&problems));
@@ -38,7 +42,7 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
     // From here on: what is created has the mode that was asked for.
     let umask = process::take_umask();
     look_at_shares(&settings, &state)?;
-    let listeners = bind_all(&settings.server, &[]).map_err(|busy| Failure(busy.to_string()))?;
+    let listeners = bind_all(&settings.server, &[], left).map_err(|busy| Failure(busy.to_string()))?;
 
     let side = SledSide::open(&state)?;
     let handles = state.handles()?;
@@ -48,7 +52,7 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
         .thread_name("reactor")
         .build()
         .map_err(|e| Failure(format!("cannot start: {e}")))?;
-    let result = runtime.block_on(async {
+    let end = runtime.block_on(async {
         let server = Server::new(Setup {
             settings: Arc::new(settings.clone()),
             users: Arc::clone(&state.users) as Arc<dyn UserDb>,
@@ -59,37 +63,64 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
         .map_err(|e| Failure(format!("cannot start: {e}")))?;
         // Before anybody else gets at the files.
         server.restore().await;
-        let mut daemon = Daemon { origin, server, settings, listening: Vec::new(), state: &state };
+        let mut daemon =
+            Daemon { origin, server, settings, listening: Vec::new(), state: &state, successor: &successor };
         daemon.listen(listeners)?;
         let views = Arc::clone(&daemon.server);
         let _ = tokio::task::spawn_blocking(move || views.adjust_views()).await;
-        let result = daemon.run().await;
+        let end = daemon.run().await;
         let views = Arc::clone(&daemon.server);
         let _ = tokio::task::spawn_blocking(move || views.end_views()).await;
-        result
+        end
     });
     if let Err(e) = state.sync() {
         log::error!("the database could not be written: {e}");
     }
     // Threads that hang in a share must not keep the process.
     runtime.shutdown_background();
-    result
+    match end? {
+        End::Stopped => Ok(()),
+        End::Replaced(sockets) => {
+            drop(state);
+            process::give_back_umask(umask);
+            let failed = successor.start(&sockets).map(|never| match never {}).expect_err("else it is there");
+            Err(Failure(format!("the program that was to take over did not start: {failed}")))
+        }
+    }
+}
+
+/// How a server's life ends.
+enum End {
+    Stopped,
+    /// By the program on disk, which goes on with the sockets.
+    Replaced(Vec<std::net::TcpListener>),
+}
+
+/// An address that is listened on.
+struct Listening {
+    address: SocketAddr,
+    /// Accepts.
+    task: JoinHandle<()>,
+    /// The same socket once more, to be handed over.
+    socket: std::net::TcpListener,
 }
 
 struct Daemon<'a> {
     origin: &'a Origin,
     server: Arc<Server>,
     settings: Settings,
-    listening: Vec<(SocketAddr, JoinHandle<()>)>,
+    listening: Vec<Listening>,
     state: &'a State,
+    successor: &'a Successor,
 }
 
 impl Daemon<'_> {
-    async fn run(&mut self) -> Result<(), Failure> {
+    async fn run(&mut self) -> Result<End, Failure> {
         let failed = |e: std::io::Error| Failure(format!("cannot start: {e}"));
         let mut reload = signal(SignalKind::hangup()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut replace = signal(SignalKind::user_defined2()).map_err(failed)?;
         let control =
             Control::start(&self.state.dir, Arc::clone(&self.server), Arc::clone(&self.state.users))
                 .map_err(|e| {
@@ -98,18 +129,28 @@ impl Daemon<'_> {
         let mut watchdog = notify::watchdog_period().map(tokio::time::interval);
         log::info!("smbgate {} serves {}", env!("CARGO_PKG_VERSION"), self.summary());
         notify::ready(&self.summary());
-        let why = loop {
+        self.listening.iter().for_each(|it| handover::keep(it.address, it.socket.as_fd()));
+        let mut sockets = Vec::new();
+        let (why, replaced) = loop {
             tokio::select! {
                 _ = reload.recv() => self.reload().await,
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
+                _ = terminate.recv() => break ("SIGTERM", false),
+                _ = interrupt.recv() => break ("SIGINT", false),
+                _ = replace.recv() => if self.may_be_replaced().await {
+                    break ("SIGUSR2", true);
+                },
                 () = tick(&mut watchdog) => notify::alive(),
             }
         };
-        notify::stopping();
+        if replaced {
+            notify::reloading()
+        } else {
+            notify::stopping()
+        }
         log::info!("stopping ({why})");
-        for (_, task) in self.listening.drain(..) {
+        for Listening { task, socket, .. } in self.listening.drain(..) {
             task.abort();
+            sockets.extend(replaced.then_some(socket));
         }
         tokio::select! {
             () = self.server.stop() => log::info!("stopped"),
@@ -117,18 +158,43 @@ impl Daemon<'_> {
             () = either(&mut terminate, &mut interrupt) => log::warn!("told twice: stopped at once"),
         }
         drop(control);
-        Ok(())
+        Ok(if replaced { End::Replaced(sockets) } else { End::Stopped })
+    }
+
+    /// Before anything is given up: would what is on disk start with what is configured?
+    async fn may_be_replaced(&self) -> bool {
+        let refused = |why: &dyn std::fmt::Display| {
+            log::error!("this server goes on, and is not replaced (SIGUSR2): {why}");
+            false
+        };
+        match load(self.origin) {
+            Err(failure) => return refused(&failure),
+            Ok((_, problems)) if problems.any_error() => {
+                return refused(&refusal(&problems).0.replace('\n', "; "));
+            }
+            Ok(_) => {}
+        }
+        let successor = self.successor.clone();
+        match tokio::task::spawn_blocking(move || successor.version()).await {
+            Ok(Ok(version)) => {
+                log::info!("{version} takes over");
+                true
+            }
+            Ok(Err(e)) => refused(&e),
+            Err(e) => refused(&e),
+        }
     }
 
     fn listen(&mut self, listeners: Vec<(SocketAddr, std::net::TcpListener)>) -> Result<(), Failure> {
         for (address, listener) in listeners {
-            let listener = tokio::net::TcpListener::from_std(listener)
-                .map_err(|e| Failure(format!("cannot listen on {address}: {e}")))?;
+            let failed = |e: std::io::Error| Failure(format!("cannot listen on {address}: {e}"));
+            let socket = listener.try_clone().map_err(failed)?;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
             let server = Arc::clone(&self.server);
             let task = tokio::spawn(async move {
                 server.serve(listener).await;
             });
-            self.listening.push((address, task));
+            self.listening.push(Listening { address, task, socket });
         }
         Ok(())
     }
@@ -151,13 +217,16 @@ impl Daemon<'_> {
         if settings.server.state_dir != self.settings.server.state_dir {
             return Err(Failure::new("state_dir cannot change while the server runs; restart it"));
         }
-        let have: Vec<SocketAddr> = self.listening.iter().map(|(address, _)| *address).collect();
-        let listeners = bind_all(&settings.server, &have).map_err(|busy: Busy| Failure(busy.to_string()))?;
+        let have: Vec<SocketAddr> = self.listening.iter().map(|it| it.address).collect();
+        let listeners = bind_all(&settings.server, &have, Left::default())
+            .map_err(|busy: Busy| Failure(busy.to_string()))?;
         self.listen(listeners)?;
-        self.listening.retain(|(address, task)| {
-            let keep = settings.server.listen.contains(address);
+        self.listening[have.len()..].iter().for_each(|it| handover::keep(it.address, it.socket.as_fd()));
+        self.listening.retain(|it| {
+            let keep = settings.server.listen.contains(&it.address);
             if !keep {
-                task.abort();
+                it.task.abort();
+                handover::drop_kept(it.address);
             }
             keep
         });
@@ -177,7 +246,7 @@ impl Daemon<'_> {
 
     fn summary(&self) -> String {
         let shares: Vec<&str> = self.settings.shares.iter().map(|share| share.name.as_str()).collect();
-        let listen: Vec<String> = self.listening.iter().map(|(address, _)| address.to_string()).collect();
+        let listen: Vec<String> = self.listening.iter().map(|it| it.address.to_string()).collect();
         format!("{} on {}", shares.join(", "), listen.join(", "))
     }
 }

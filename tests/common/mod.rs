@@ -134,6 +134,14 @@ impl Server {
         self.child = run(self.directory.path());
     }
 
+    /// By the same program, in the same process.
+    pub fn replace(&mut self) {
+        fs::remove_file(self.directory.path().join("notify")).expect("the old socket");
+        let socket = notifications(self.directory.path());
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGUSR2).expect("the server runs");
+        wait_until_ready(self.directory.path(), &socket, &mut self.child);
+    }
+
     /// As `systemctl restart` does it.
     pub fn restart(&mut self) {
         self.stop();
@@ -193,8 +201,7 @@ fn add_user(directory: &Path, name: &str, password: &str) {
 
 /// Starts it and waits for READY=1 on its notification socket.
 fn run(directory: &Path) -> Child {
-    let socket = UnixDatagram::bind(directory.join("notify")).expect("a socket");
-    socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time limit");
+    let socket = notifications(directory);
     let log = fs::File::create(directory.join("log")).expect("a log");
     let mut child = smbgate(directory)
         .args(["serve", "--config", "smbgate.toml"])
@@ -205,12 +212,24 @@ fn run(directory: &Path) -> Child {
         .stderr(log)
         .spawn()
         .expect("smbgate serve");
+    wait_until_ready(directory, &socket, &mut child);
+    child
+}
+
+/// Where a server says that it is ready.
+fn notifications(directory: &Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(directory.join("notify")).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a time limit");
+    socket
+}
+
+fn wait_until_ready(directory: &Path, socket: &UnixDatagram, child: &mut Child) {
     let end = Instant::now() + PATIENCE;
     let mut message = [0; 4096];
     loop {
         let n = socket.recv(&mut message).unwrap_or(0);
         if message[..n].split(|&b| b == b'\n').any(|line| line == b"READY=1") {
-            return child;
+            return;
         }
         let ended = child.try_wait().expect("the server's state");
         if ended.is_some() || Instant::now() > end {

@@ -120,9 +120,12 @@ module, such as \fIinfo,smbgate::auth=debug\fR. Default: info.
 Where the state directory of those who are not root is: \fI$XDG_STATE_HOME/smbgate\fR, else
 \fI~/.local/state/smbgate\fR.
 .TP
-.BR NOTIFY_SOCKET ", " WATCHDOG_USEC ", " JOURNAL_STREAM
+.BR NOTIFY_SOCKET ", " WATCHDOG_USEC ", " JOURNAL_STREAM ", " LISTEN_PID ", " LISTEN_FDS
 Set by systemd; see
-.BR sd_notify (3).
+.BR sd_notify (3)
+and
+.BR sd_listen_fds (3).
+Listening sockets are given to it to keep, so that connections wait while the service is restarted.
 .SH FILES
 .TP
 .I /etc/smbgate/smbgate.toml
@@ -136,6 +139,11 @@ A database that does not open any more is set aside as \fIdb.corrupt\-TIME\fR, a
 .TP
 .B SIGHUP
 Read the configuration again. Connections stay. If it has errors, nothing changes and the log says why.
+.TP
+.B SIGUSR2
+Be replaced by the program as it is on disk, with the same process id and arguments: connections end as at a stop, new
+ones wait for it, and durable handles are found again. If that program or the configuration is of no use, nothing
+happens and the log says why.
 .TP
 .BR SIGTERM ", " SIGINT
 Stop: no more connections, an end for the requests under way, at most ten seconds. A second one stops at once.

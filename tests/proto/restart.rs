@@ -1,6 +1,9 @@
 //! Handles that survive their server: killed, or stopped and started again.
 
 use std::fs;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use smbgate::types::{
     AccessMask, CreateDisposition, CreateOptions, FileId, Guid, NtStatus, OplockLevel, ShareAccess,
@@ -86,6 +89,37 @@ fn a_handle_survives_its_server_with_all_that_it_had() {
         server.restart();
         assert!(!server.log().contains("handles of the last time"), "{what}: {}", server.log());
     }
+}
+
+#[test]
+fn a_server_that_is_replaced_keeps_its_handles_and_refuses_nobody() {
+    let mut server = Server::plain();
+    let (offer, pid) = (Offer::default(), server.pid());
+    let mut c = server.client_with(&offer);
+    let file = c.create(&keeping("file", v2(GUID, MINUTE))).unwrap().file_id;
+    assert_eq!(c.write(file, 0, b"before"), Ok(6));
+    let (address, over) = (server.address, Arc::new(AtomicBool::new(false)));
+    let connecting = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                TcpStream::connect(address).expect("it waits, and is not refused");
+            }
+        })
+    };
+    for _ in 0..3 {
+        server.replace();
+    }
+    over.store(true, Ordering::Relaxed);
+    connecting.join().expect("never refused");
+    assert!(
+        server.log().contains("1 of 1 handles") && server.log().contains(" takes over"),
+        "{}",
+        server.log()
+    );
+    let back = server.client_with(&offer).create(&back_v2(file, GUID)).unwrap();
+    assert_eq!((back.file_id.persistent, back.end_of_file), (file.persistent, 6));
+    assert_eq!(server.pid(), pid);
 }
 
 #[test]

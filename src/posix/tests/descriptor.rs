@@ -116,7 +116,7 @@ fn a_descriptor_that_the_file_system_does_not_take_is_kept_all_the_same() {
     let aces = strangers.map(|sid| Ace::allow(sid, AccessMask::FILE_READ, NONE)).collect();
     let (small, large) = (described(vec![allow(4711, AccessMask::FILE_READ)]), described(aces));
     // So that nothing of the file changes with it, and that there was none is remembered.
-    std::fs::set_permissions(s.at("d/f"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(s.at("d/f"), PermissionsExt::from_mode(0o000)).unwrap();
     until_known(&s);
     for sd in [&large, &small, &large] {
         set(&s, "d\\f", 4711, sd).unwrap();
