@@ -705,9 +705,9 @@ fn a_missing_share_of_the_file_does_not_stop_the_others() {
 #[test]
 fn keys_without_effect_are_told_at_start() {
     let place = Place::new();
-    place.configure("continuous_availability = true\n");
+    place.configure("[kerberos]\nkeytab = \"/etc/smbgate/smbgate.keytab\"\n");
     let server = place.serve();
-    let wanted = "smbgate.toml:10:1: note: `continuous_availability` is accepted, but this version does not act on it yet";
+    let wanted = "smbgate.toml:11:1: note: `keytab` is accepted, but this version does not act on it yet";
     assert!(server.log().contains(wanted), "{}", server.log());
     server.stop();
     assert!(succeeded(&place.run(&["check"])).contains(wanted));

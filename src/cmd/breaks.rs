@@ -136,7 +136,7 @@ pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
         && !told.new_lease_state.contains(LeaseState::HANDLE)
     {
         // Handles that wait for the client were kept by that.
-        let waiting = lease.opens(&gate.opens).into_iter().filter(|open| gate.durable.give_up(open));
+        let waiting = lease.opens(&gate.opens).into_iter().filter(|open| gate.durable.give_way(open));
         waiting.for_each(|open| close::close_waiting(gate, &open));
     }
     lease.opens(&gate.opens).iter().for_each(|open| gate.keeper.changed(open));
@@ -145,7 +145,7 @@ pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
     }
 }
 
-/// A handle that waits for its client stands in nobody's way: it is closed.
+/// A handle that waits for its client stands in nobody's way: it is closed, or if it is persistent what it cached ends.
 fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unheard>) {
     let first = before.is_none();
     while let Some(channel) = holder.channels(gate).into_iter().next() {
@@ -166,7 +166,7 @@ fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unhear
         return;
     }
     let opens = holder.opens(gate);
-    let waiting = opens.iter().filter(|open| gate.durable.give_up(open));
+    let waiting = opens.iter().filter(|open| gate.durable.give_way(open));
     if waiting.inspect(|open| close::close_waiting(gate, open)).count() > 0 {
         // With the last of them the right ends.
     } else if holder.breaks().due(due).is_none() {

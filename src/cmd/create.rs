@@ -90,7 +90,10 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     check::request(&request, tree.token.is_privileged()).ok()?;
     let disk = tree.share.disk()?;
     let contexts = contexts::Asked::read(&request.create_contexts, is_smb3(ctx)).ok()?;
-    if matches!(contexts.durable, Some(durable::Asked::Reconnect { .. })) {
+    // What is to be on disk before the answer waits for that.
+    let leases = request.requested_oplock_level == OplockLevel::LEASE;
+    let waits = disk.settings.continuous_availability && (leases || contexts.durable.is_some());
+    if waits || matches!(contexts.durable, Some(durable::Asked::Reconnect { .. })) {
         return None;
     }
     recall::admit(ctx).ok()?;
@@ -511,8 +514,13 @@ impl Create<'_, '_, '_> {
         let area = &self.disk.area;
         let mut rules = area.rules.lock();
         let mut wait = None;
+        let node = ask.node;
         if rules.must_wait(&ask) {
+            let others = rules.opens_of(node).to_vec();
             drop(rules);
+            if durable::any_persistent(self.ctx.gate, &others) {
+                return Err(NtStatus::FILE_NOT_AVAILABLE.into());
+            }
             if self.ctx.flight.is_none() {
                 return Err(Fail::Pending);
             }
@@ -531,6 +539,11 @@ impl Create<'_, '_, '_> {
             wait.over();
         }
         match opening {
+            Opening::Refused(NtStatus::SHARING_VIOLATION) => {
+                let others = area.rules.lock().opens_of(node).to_vec();
+                let waits = durable::any_persistent(self.ctx.gate, &others);
+                Err(if waits { NtStatus::FILE_NOT_AVAILABLE } else { NtStatus::SHARING_VIOLATION }.into())
+            }
             Opening::Refused(status) => Err(status.into()),
             Opening::Granted(effects) | Opening::Wait(effects) => {
                 self.ctx.effects.extend(effects);

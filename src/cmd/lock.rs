@@ -48,13 +48,14 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
             let (status, effects) = area.rules.lock().unlock(open.open_id(), &ranges, sequence, area.now());
             ctx.effects.extend(effects);
             // Some of them may have gone all the same.
-            ctx.gate.keeper.changed(&open);
+            let kept = ctx.gate.keeper.note(&open);
             if status.is_error() {
                 return Err(status.into());
             }
             if spoiled {
                 return Err(NtStatus::INVALID_PARAMETER.into());
             }
+            kept?;
         }
         List::Lock { ranges, wait } => {
             let wait = if wait {
@@ -70,7 +71,8 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
                 ranges: &ranges,
                 wait: wait.as_ref().map(Wait::id),
                 sequence,
-                outside: local.is_some(),
+                // Who waits is asked again too where the disk has to hear of it before he does.
+                outside: local.is_some() || open.is_persistent(),
             };
             let mut rules = area.rules.lock();
             // Whether it can be granted or not (MS-FSA 2.1.5.8).
@@ -100,11 +102,31 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
             if let Locking::Refused(status) = locking {
                 return Err(status.into());
             }
-            ctx.gate.keeper.changed(&open);
+            if let Err(status) = ctx.gate.keeper.note(&open) {
+                give_back(ctx, &open, &ranges, sequence);
+                return Err(status.into());
+            }
         }
     }
     LockResponse.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
+}
+
+/// What was granted cannot be kept on disk, and so it was not.
+fn give_back(ctx: &mut Ctx<'_>, open: &Open, ranges: &Ranges, sequence: Option<LockSequence>) {
+    let Ok(disk) = open.tree.disk() else { return };
+    let (area, id) = (&disk.area, open.open_id());
+    let mut local = Local::of(open);
+    let mut rules = area.rules.lock();
+    let before = rules.held_locks(id, ranges);
+    let ask = LockAsk { open: id, ranges, wait: None, sequence, outside: true };
+    let (_, effects) = rules.lock_refused_outside(&ask, area.now());
+    let after = rules.held_locks(id, ranges);
+    drop(rules);
+    ctx.effects.extend(effects);
+    if let Some(local) = &mut local {
+        local.change(&before, &after);
+    }
 }
 
 /// The request's lock sequence, where it is verified: on durable opens, and on every open of a client that may have

@@ -68,6 +68,12 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let channels = dialect.is_smb3() && request.capabilities.contains(Capabilities::MULTI_CHANNEL);
     capabilities.set(Capabilities::MULTI_CHANNEL, channels);
 
+    // Where no share grants any, clients need not ask.
+    let persistent = dialect.is_smb3()
+        && request.capabilities.contains(Capabilities::PERSISTENT_HANDLES)
+        && live.settings.shares.iter().any(|share| share.continuous_availability);
+    capabilities.set(Capabilities::PERSISTENT_HANDLES, persistent);
+
     let mut salt = [0; 32];
     let mut answers = Vec::new();
     if dialect == Dialect::SMB3_11 {

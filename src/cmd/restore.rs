@@ -202,7 +202,8 @@ fn reopen(gate: &Arc<Gate>, tree: &Arc<TreeConnect>, record: &Record) -> Result<
         client: record.client,
         create_guid: record.create_guid,
         action: record.action,
-        grant: Some(Grant { timeout: record.timeout, persistent: record.persistent }),
+        grant: Some(Grant { timeout: record.timeout }),
+        persistent: record.persistent.into(),
         keeping: Keeping::default(),
     };
     durability.keeping.stored.store(true, Ordering::SeqCst);

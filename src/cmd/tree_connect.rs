@@ -25,6 +25,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     }
     let negotiated = ctx.negotiated()?;
     let live = ctx.gate.live();
+    let mut capabilities = ShareCapabilities::empty();
     let (share_type, flags, encrypt, access, identity) = match &share.kind {
         ShareKind::Pipes => (
             ShareType::PIPE,
@@ -43,6 +44,8 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
             }
             let mut flags = ShareFlags::empty();
             flags.set(ShareFlags::ACCESS_BASED_DIRECTORY_ENUM, disk.settings.hide_unreadable);
+            let available = disk.settings.continuous_availability && negotiated.dialect.is_smb3();
+            capabilities.set(ShareCapabilities::CONTINUOUS_AVAILABILITY, available);
             (ShareType::DISK, flags, encrypt, access, identity_of(&share, disk, &who)?)
         }
     };
@@ -53,13 +56,8 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let tree = Arc::new(TreeConnect::new(id, share, identity, access, encrypt, authenticated));
     session.add_tree(Arc::clone(&tree));
     ctx.tree = Some(tree);
-    TreeConnectResponse {
-        share_type,
-        share_flags,
-        capabilities: ShareCapabilities::empty(),
-        maximal_access: access,
-    }
-    .encode(&mut reply.body());
+    TreeConnectResponse { share_type, share_flags, capabilities, maximal_access: access }
+        .encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
 }
 

@@ -408,9 +408,9 @@ pub const KEYS: &[Key] = &[
         "true or false",
         Is("false"),
         "true",
-        "Offer persistent handles, which outlive the server process. Needs dialect 3.0.",
-    )
-    .not_yet(Some("false"), "no persistent handles are granted"),
+        "Offer persistent handles: every open file of a client that asks for it, and each of its locks, is on disk before the client \
+         hears of it, and comes back after a crash of the server. Opens and locks take as long as the disk does. Needs dialect 3.0.",
+    ),
 ];
 
 /// The keys of one section.

@@ -15,6 +15,8 @@ pub struct Candidate {
     pub handle_lease: bool,
     /// `durable_timeout` of its share. Zero: none are granted.
     pub share_timeout: Duration,
+    /// It is asked to be persistent, and its share and connection have that.
+    pub persistent: bool,
 }
 
 /// Milliseconds that a client asked for; zero leaves it to the server. DHnQ cannot say.
@@ -25,14 +27,18 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 pub fn grant(candidate: &Candidate, wanted: Wanted) -> Option<Grant> {
     let keeps_handle = candidate.oplock == OplockLevel::BATCH || candidate.handle_lease;
-    if !keeps_handle || candidate.directory || candidate.nobody || candidate.share_timeout.is_zero() {
+    if !(keeps_handle || candidate.persistent)
+        || candidate.directory
+        || candidate.nobody
+        || candidate.share_timeout.is_zero()
+    {
         return None;
     }
     let timeout = match wanted {
         0 => candidate.share_timeout,
         ms => Duration::from_millis(ms.into()).min(LONGEST.max(candidate.share_timeout)),
     };
-    Some(Grant { timeout, persistent: false })
+    Some(Grant { timeout })
 }
 
 #[cfg(test)]
@@ -45,6 +51,7 @@ mod tests {
         oplock: OplockLevel::BATCH,
         handle_lease: false,
         share_timeout: Duration::from_secs(60),
+        persistent: false,
     };
 
     #[test]
@@ -54,6 +61,14 @@ mod tests {
             assert_eq!(grant(&Candidate { oplock, ..BATCH }, 0), None);
             assert!(grant(&Candidate { oplock, handle_lease: true, ..BATCH }, 0).is_some());
         }
+    }
+
+    #[test]
+    fn what_is_persistent_needs_neither() {
+        let persistent = Candidate { oplock: OplockLevel::NONE, persistent: true, ..BATCH };
+        assert!(grant(&persistent, 0).is_some());
+        assert_eq!(grant(&Candidate { nobody: true, ..persistent }, 0), None);
+        assert_eq!(grant(&Candidate { directory: true, ..persistent }, 0), None);
     }
 
     #[test]

@@ -113,12 +113,21 @@ impl Inner {
         }
     }
 
+    /// By its id; a persistent one also by its CreateGuid, for who never heard of the id.
+    fn find(&self, id: u64, ask: &Ask) -> Option<Arc<Open>> {
+        let made = || match (ask.v2, ask.v2.and_then(|(guid, _)| self.made.get(&(ask.client, guid)))) {
+            (Some((_, true)), Some(Slot::Open(open))) => Some(open),
+            _ => None,
+        };
+        self.durable.get(&id).or_else(made).cloned()
+    }
+
     fn handle(&self, open: &Open, lease: Option<Lease>, now: Instant) -> Handle {
         let durability = open.durability.get();
         let until = self.waiting.get(&open.id.persistent);
         Handle {
             durable: durability.is_some_and(|d| d.grant.is_some()),
-            persistent: durability.and_then(|d| d.grant).is_some_and(|grant| grant.persistent),
+            persistent: open.is_persistent(),
             connected: until.is_none(),
             expired: until.is_some_and(|until| *until <= now),
             client: durability.map(|d| d.client).unwrap_or_default(),
@@ -225,6 +234,11 @@ impl Table {
         self.0.inner.lock().stop_waiting(open.id.persistent)
     }
 
+    /// The same for somebody who wants the file. A persistent one waits all the same.
+    pub fn give_way(&self, open: &Open) -> bool {
+        !open.is_persistent() && self.give_up(open)
+    }
+
     /// The client is back: the open belongs to the caller, who moves it to its session, or has it wait again. Its
     /// breaks are held back until the client has the answer.
     pub fn reconnect(
@@ -234,7 +248,8 @@ impl Table {
         now: Instant,
     ) -> Result<Arc<Open>, (&'static str, NtStatus)> {
         let none = ("file id", NtStatus::OBJECT_NAME_NOT_FOUND);
-        let open = self.0.inner.lock().durable.get(&persistent).cloned().ok_or(none)?;
+        let open = self.0.inner.lock().find(persistent, ask).ok_or(none)?;
+        let persistent = open.id.persistent;
         let lease = lease_of(&open);
         let mut inner = self.0.inner.lock();
         if !inner.durable.contains_key(&persistent) {
@@ -308,6 +323,7 @@ mod tests {
             create_guid: GUID,
             action: CreateAction::CREATED,
             grant,
+            persistent: false.into(),
             keeping: Keeping::default(),
         };
         open.durability.set(Box::new(durability)).expect("once");
@@ -377,7 +393,7 @@ mod tests {
         let now = Instant::now();
         let plain = open(1, None);
         assert!(!table.wait(&plain, now));
-        let durable = open(2, Some(Grant { timeout: MINUTE, persistent: false }));
+        let durable = open(2, Some(Grant { timeout: MINUTE }));
         assert!(!table.wait(&durable, now), "closed, or not known yet");
         table.add(&durable);
         assert!(table.wait(&durable, now) && !table.wait(&durable, now));
@@ -387,7 +403,7 @@ mod tests {
     #[test]
     fn one_that_is_closed_already_is_not_kept() {
         let table = Table::default();
-        let durable = open(2, Some(Grant { timeout: MINUTE, persistent: false }));
+        let durable = open(2, Some(Grant { timeout: MINUTE }));
         assert!(durable.claim_close());
         table.add(&durable);
         assert!(!table.wait(&durable, Instant::now()));
@@ -397,7 +413,7 @@ mod tests {
     fn a_refused_reconnect_leaves_the_handle_as_it_was() {
         let table = Table::default();
         let now = Instant::now();
-        let durable = open(2, Some(Grant { timeout: MINUTE, persistent: false }));
+        let durable = open(2, Some(Grant { timeout: MINUTE }));
         table.add(&durable);
         let refuse = |ask: &Ask, at| table.reconnect(2, ask, at).expect_err("refused");
         assert_eq!(refuse(&ask(), now).0, "connection state");
@@ -417,10 +433,8 @@ mod tests {
     fn when_the_time_is_up_it_is_given_up_once() {
         let table = Table::default();
         let now = Instant::now();
-        let (short, long) = (
-            open(1, Some(Grant { timeout: MINUTE, persistent: false })),
-            open(2, Some(Grant { timeout: MINUTE * 2, persistent: false })),
-        );
+        let (short, long) =
+            (open(1, Some(Grant { timeout: MINUTE })), open(2, Some(Grant { timeout: MINUTE * 2 })));
         for open in [&short, &long] {
             table.add(open);
             assert!(table.wait(open, now));

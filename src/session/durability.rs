@@ -17,6 +17,8 @@ pub struct Durability {
     pub action: CreateAction,
     /// None: it closes with its session.
     pub grant: Option<Grant>,
+    /// Open.IsPersistent: its state is on disk before the client hears of it.
+    pub persistent: AtomicBool,
     pub keeping: Keeping,
 }
 
@@ -25,8 +27,6 @@ pub struct Durability {
 pub struct Grant {
     /// Open.DurableOpenTimeout.
     pub timeout: Duration,
-    /// Open.IsPersistent.
-    pub persistent: bool,
 }
 
 /// How far its record in the store is.

@@ -303,6 +303,11 @@ impl Open {
         self.session() == session && self.tree_id.load(Ordering::Acquire) == tree.0
     }
 
+    /// Open.IsPersistent.
+    pub fn is_persistent(&self) -> bool {
+        self.durability.get().is_some_and(|durability| durability.persistent.load(Ordering::Acquire))
+    }
+
     /// Its session is lost, and it stays.
     pub fn leave_session(&self) {
         self.session.store(0, Ordering::Release);

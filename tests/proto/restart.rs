@@ -21,12 +21,12 @@ const GUID: Guid = Guid([7; 16]);
 const MINUTE: u32 = 60_000;
 const GONE: Option<NtStatus> = Some(NtStatus::OBJECT_NAME_NOT_FOUND);
 
-fn lock(file_id: FileId, offset: u64, flags: LockFlags) -> LockRequest {
+pub fn lock(file_id: FileId, offset: u64, flags: LockFlags) -> LockRequest {
     let element = LockElement { offset, length: 8, flags };
     LockRequest { file_id, locks: smallvec::smallvec![element], ..LockRequest::default() }
 }
 
-const EXCLUSIVE: LockFlags = LockFlags::EXCLUSIVE_LOCK.union(LockFlags::FAIL_IMMEDIATELY);
+pub const EXCLUSIVE: LockFlags = LockFlags::EXCLUSIVE_LOCK.union(LockFlags::FAIL_IMMEDIATELY);
 
 /// With a lease of version 2, durable.
 fn leased_durable(name: &str, key: u8, guid: Guid) -> CreateRequest<'static> {

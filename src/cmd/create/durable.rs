@@ -2,10 +2,10 @@
 //! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
 
 use super::contexts;
-use crate::cmd::{Ctx, Fail, Handled, Post, Reply, breaks, times};
-use crate::durable::{self, grant, reconnect};
+use crate::cmd::{Ctx, Fail, Gate, Handled, Post, Reply, breaks, times};
+use crate::durable::{self, grant, grant::Candidate, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Keeping, Open, TreeConnect};
-use crate::types::{CreateOptions, FileId, Guid, NtStatus, OplockLevel};
+use crate::types::{CreateOptions, FileId, Guid, NtStatus, OpenId, OplockLevel, SessionId};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
 use crate::wire::create_context::{
     CreateContext, DurableHandleFlags, DurableHandleReconnect, DurableHandleReconnectV2,
@@ -13,7 +13,9 @@ use crate::wire::create_context::{
     find, name,
 };
 use crate::wire::header::HeaderFlags;
+use crate::wire::negotiate::Capabilities;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What the client asks for.
@@ -21,7 +23,7 @@ use std::time::Instant;
 pub enum Asked {
     /// DHnQ.
     V1,
-    /// DH2Q. On a share that is not continuously available persistence is not granted.
+    /// DH2Q. On a share that is not continuously available persistence is not granted, and only that.
     V2(DurableHandleRequestV2),
     /// DHnC, DH2C.
     Reconnect { file_id: FileId, v2: Option<(Guid, bool)> },
@@ -54,6 +56,10 @@ pub fn read(contexts: &[CreateContext<'_>], smb3: bool) -> Result<Option<Asked>,
 }
 
 impl Asked {
+    fn is_persistent(self) -> bool {
+        matches!(self, Asked::V2(v2) if v2.flags.contains(DurableHandleFlags::PERSISTENT))
+    }
+
     /// The CreateGuid, if it tells this CREATE from others.
     fn create_guid(self) -> Option<Guid> {
         match self {
@@ -94,12 +100,13 @@ pub fn made(
 ) -> Option<CreateContext<'static>> {
     let asked = asked?;
     let who = ctx.session.as_ref().and_then(|session| session.who());
-    let candidate = grant::Candidate {
+    let candidate = Candidate {
         directory: open.file().is_none_or(|file| file.directory),
         nobody: who.is_none_or(|who| who.guest || who.anonymous),
         oplock,
         handle_lease,
         share_timeout: disk.settings.durable_timeout,
+        persistent: asked.is_persistent() && is_available(ctx, disk),
     };
     let (wanted, create_guid) = match asked {
         Asked::V1 => (0, Guid::default()),
@@ -108,28 +115,69 @@ pub fn made(
     };
     let granted = grant::grant(&candidate, wanted);
     let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
-    let durability = Durability { client, create_guid, action, grant: granted, keeping: Keeping::default() };
+    let durability = Durability {
+        client,
+        create_guid,
+        action,
+        grant: granted,
+        persistent: (granted.is_some() && candidate.persistent).into(),
+        keeping: Keeping::default(),
+    };
     if (granted.is_some() || ctx.claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
         if granted.is_some() {
             ctx.gate.durable.add(open);
-            ctx.gate.keeper.changed(open);
+            keep(ctx, open);
         }
         if let Some(claim) = ctx.claim.take() {
             claim.settle(open);
         }
     }
-    granted_context(asked, granted)
+    // If it could not be kept it is what it would be without.
+    let granted = granted.filter(|_| {
+        open.is_persistent() || grant::grant(&Candidate { persistent: false, ..candidate }, 0).is_some()
+    });
+    granted_context(asked, granted, open.is_persistent())
 }
 
-fn granted_context(asked: Asked, granted: Option<crate::session::Grant>) -> Option<CreateContext<'static>> {
+/// It goes to the disk: before the answer if it is persistent.
+fn keep(ctx: &Ctx<'_>, open: &Arc<Open>) {
+    if let Err(status) = ctx.gate.keeper.note(open) {
+        log::error!("share {}: an open is not persistent: {status}", open.share().name);
+        if let Some(durability) = open.durability.get() {
+            durability.persistent.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// TreeConnect.Share.IsCA, and SMB2_GLOBAL_CAP_PERSISTENT_HANDLES was agreed on.
+fn is_available(ctx: &Ctx<'_>, disk: &Disk) -> bool {
+    let agreed =
+        |n: &crate::conn::Negotiated| n.server_capabilities.contains(Capabilities::PERSISTENT_HANDLES);
+    disk.settings.continuous_availability && ctx.conn.negotiated.get().is_some_and(agreed)
+}
+
+fn granted_context(
+    asked: Asked,
+    granted: Option<crate::session::Grant>,
+    persistent: bool,
+) -> Option<CreateContext<'static>> {
     let timeout = granted?.timeout.as_millis().min(u32::MAX.into()) as u32;
     match asked {
         Asked::V1 => Some(DurableHandleResponse.to_context()),
         Asked::V2(_) => {
-            Some(DurableHandleResponseV2 { timeout, flags: DurableHandleFlags::empty() }.to_context())
+            let mut flags = DurableHandleFlags::empty();
+            flags.set(DurableHandleFlags::PERSISTENT, persistent);
+            Some(DurableHandleResponseV2 { timeout, flags }.to_context())
         }
         Asked::Reconnect { .. } => None,
     }
+}
+
+/// One of them is persistent and waits for its client, who is to find it as it was: the file cannot be had just now
+/// (MS-SMB2 3.3.5.9).
+pub fn any_persistent(gate: &Gate, opens: &[OpenId]) -> bool {
+    let mut opens = opens.iter().filter_map(|id| gate.opens.by_volatile(id.0));
+    opens.any(|open| open.is_persistent() && open.session() == SessionId(0))
 }
 
 /// The answer to a CREATE that was done before: what it led to, as it is now. As with Windows, who asks for less this
@@ -175,8 +223,10 @@ pub fn replayed(
         contexts::answer(asked, &open.tree, &subject)?
     };
     let durability = open.durability.get();
-    let granted = durability.and_then(|d| d.grant).filter(|_| level == OplockLevel::BATCH || lease.is_some());
-    answers.extend(asked.durable.and_then(|asked| granted_context(asked, granted)));
+    let persistent = open.is_persistent();
+    let told = persistent || level == OplockLevel::BATCH || lease.is_some();
+    let granted = durability.and_then(|d| d.grant).filter(|_| told);
+    answers.extend(asked.durable.and_then(|asked| granted_context(asked, granted, persistent)));
     answers.extend(lease);
     let action = durability.map_or(CreateAction::OPENED, |d| d.action);
     let answer = response(disk, open, file, level, action)?;

@@ -96,10 +96,17 @@ impl Wanted {
         self.lease.breaks.hold_back();
         ctx.post = Some(Post::Opened(Arc::clone(open)));
         let area = &self.lease.area;
-        let leased = area.rules.lock().request_lease(open.open_id(), wanted, area.now());
-        // It may be more than the records of the others say.
-        for other in self.lease.others(&ctx.gate.opens, open) {
-            ctx.gate.keeper.changed(&other);
+        let mut rules = area.rules.lock();
+        let before = rules.lease_of(open.open_id());
+        let leased = rules.request_lease(open.open_id(), wanted, area.now());
+        drop(rules);
+        if leased != before {
+            // It may be more than the records of its other opens say.
+            for other in self.lease.others(&ctx.gate.opens, open) {
+                if let Err(status) = ctx.gate.keeper.note(&other) {
+                    log::error!("a lease is not kept as it is now: {status}");
+                }
+            }
         }
         leased
     }

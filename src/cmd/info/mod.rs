@@ -111,6 +111,7 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
     }
     let mut subject = Subject::new(open, file)?;
     way::clear(ctx, &subject, &info)?;
+    let decides_deletion = matches!(info, SetFileInfo::Disposition(_));
     match info {
         SetFileInfo::Basic(info) => basic::set(&mut subject, &info)?,
         SetFileInfo::EndOfFile(size) => size::set_end_of_file(&mut subject, size)?,
@@ -138,7 +139,11 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
         SetFileInfo::Pipe(_) => return Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
     }
     ctx.effects.append(&mut subject.effects);
-    ctx.gate.keeper.changed(open);
+    if decides_deletion {
+        ctx.gate.keeper.note(open)?;
+    } else {
+        ctx.gate.keeper.changed(open);
+    }
     Ok(())
 }
 

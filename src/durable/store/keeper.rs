@@ -102,8 +102,17 @@ impl Keeper {
         }
     }
 
+    /// The same, and if it is persistent its record is on the disk once this returns. Blocks then: for workers of its export.
+    pub fn note(&self, open: &Arc<Open>) -> Result<(), NtStatus> {
+        if open.is_persistent() {
+            return self.keep(open);
+        }
+        self.changed(open);
+        Ok(())
+    }
+
     /// Its record is on the disk once this returns. Blocks: for workers of its export.
-    pub fn keep(&self, open: &Open) -> Result<(), NtStatus> {
+    fn keep(&self, open: &Open) -> Result<(), NtStatus> {
         let (tell, hear) = mpsc::channel();
         let done = move |result| {
             let _ = tell.send(result);

@@ -20,7 +20,7 @@ pub fn of(open: &Open) -> Option<Record> {
         create_guid: durability.create_guid,
         action: durability.action,
         timeout: grant.timeout,
-        persistent: grant.persistent,
+        persistent: open.is_persistent(),
         user: open.user.clone(),
         place: place_of(open.share()),
         path: kept.path.as_bytes().to_vec(),

@@ -31,6 +31,8 @@ pub struct Opened {
     pub oplock: OplockLevel,
     /// Milliseconds that the handle survives its connection; None: it does not. DHnQ does not tell: zero.
     pub durable: Option<u32>,
+    /// SMB2_DHANDLE_FLAG_PERSISTENT.
+    pub persistent: bool,
     pub lease: Option<Lease>,
 }
 
@@ -193,6 +195,8 @@ impl Reply {
             attributes: answer.status.file_attributes,
             oplock: answer.oplock_level,
             durable: durable(&answer),
+            persistent: find(&answer.create_contexts, name::DURABLE_HANDLE_REQUEST_V2)
+                .is_some_and(|data| data[4] & 2 != 0),
             lease: find(&answer.create_contexts, name::REQUEST_LEASE)
                 .map(|data| Lease::decode(data).expect("RqLs")),
         })
