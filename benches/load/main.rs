@@ -20,6 +20,7 @@ use clap::Parser;
 use client::{Client, Offer};
 use smbgate::crypto::{Cipher, SigningAlgorithm};
 use smbgate::types::Dialect;
+use smbgate::wire::negotiate::Capabilities;
 
 #[derive(Parser, Clone)]
 struct Args {
@@ -52,14 +53,15 @@ impl Args {
     fn offer(&self) -> Offer {
         let signing = |algorithm| Offer { dialects: vec![Dialect::SMB3_11], ..Offer::signing(algorithm) };
         let cipher = |cipher| Offer { dialects: vec![Dialect::SMB3_11], ..Offer::cipher(cipher) };
-        match self.protect.as_str() {
+        let offer = match self.protect.as_str() {
             "gmac" => signing(SigningAlgorithm::AesGmac),
             "cmac" => signing(SigningAlgorithm::AesCmac),
             "hmac" => signing(SigningAlgorithm::HmacSha256),
             "gcm" => cipher(Cipher::Aes128Gcm),
             "ccm" => cipher(Cipher::Aes128Ccm),
             other => panic!("--protect {other}: gmac, cmac, hmac, gcm or ccm"),
-        }
+        };
+        Offer { capabilities: offer.capabilities | Capabilities::PERSISTENT_HANDLES, ..offer }
     }
 
     fn seals(&self) -> bool {

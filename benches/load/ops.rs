@@ -1,7 +1,11 @@
 //! The operations. Each is a chain of requests in a slot; as many slots as the depth says go on at once.
 
-use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, NtStatus};
+use smbgate::types::{
+    AccessMask, CreateDisposition, CreateOptions, FileId, Guid, LeaseKey, LeaseState, NtStatus, OplockLevel,
+};
 use smbgate::wire::close::CloseRequest;
+use smbgate::wire::create::CreateRequest;
+use smbgate::wire::create_context::{DurableHandleFlags, DurableHandleRequestV2, Lease, LeaseFlags};
 use smbgate::wire::fscc::FileInfoClass;
 use smbgate::wire::query_directory::{QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse};
 use smbgate::wire::query_info::{InfoType, QueryInfoRequest};
@@ -24,6 +28,9 @@ pub enum Name {
     ReadRand,
     WriteRand,
     OpenClose,
+    OpenCloseLease,
+    OpenCloseDurable,
+    OpenClosePersistent,
     CreateDelete,
     List,
     Stat,
@@ -59,6 +66,13 @@ pub fn start(name: Name, c: &mut Client, index: usize, depth: usize) -> Box<dyn 
         Name::ReadRand => transfer(false, Some(random), 4096),
         Name::WriteRand => transfer(true, Some(random), 4096),
         Name::OpenClose => Box::new(OpenClose { random, opened: vec![false; depth] }),
+        Name::OpenCloseLease => Box::new(Kept::new(random, index, depth, None)),
+        Name::OpenCloseDurable => {
+            Box::new(Kept::new(random, index, depth, Some(DurableHandleFlags::empty())))
+        }
+        Name::OpenClosePersistent => {
+            Box::new(Kept::new(random, index, depth, Some(DurableHandleFlags::PERSISTENT)))
+        }
         Name::CreateDelete => Box::new(CreateDelete {
             index,
             data: vec![0x5A; 4096],
@@ -148,6 +162,78 @@ impl Load for OpenClose {
         }
         self.opened[slot] = true;
         Step::Next(c.send(&CloseRequest { file_id: opened(reply), ..CloseRequest::default() }))
+    }
+}
+
+/// Open with a lease, as clients do that ask for handles which survive, and close. No two open a file at a time.
+struct Kept {
+    random: Random,
+    first: u64,
+    depth: u64,
+    durable: Option<DurableHandleFlags>,
+    serial: u64,
+    opened: Vec<bool>,
+}
+
+/// Files that there are for each slot of each connection, and connections.
+const APART: u64 = 4;
+
+impl Kept {
+    fn new(random: Random, index: usize, depth: usize, durable: Option<DurableHandleFlags>) -> Kept {
+        let depth = depth as u64;
+        assert!(depth * APART <= FILES, "too few files");
+        Kept {
+            random,
+            first: index as u64 % APART,
+            depth,
+            durable,
+            serial: 0,
+            opened: vec![false; depth as usize],
+        }
+    }
+}
+
+impl Load for Kept {
+    fn begin(&mut self, c: &mut Client, slot: usize) -> u64 {
+        self.opened[slot] = false;
+        self.serial += 1;
+        let rounds = FILES / (self.depth * APART);
+        let number = (self.random.below(rounds) * self.depth + slot as u64) * APART + self.first;
+        let mut key = [1; 16];
+        key[..8].copy_from_slice(&number.to_le_bytes());
+        let lease = Lease::V2 {
+            lease_key: LeaseKey(key),
+            lease_state: LeaseState::READ | LeaseState::WRITE | LeaseState::HANDLE,
+            flags: LeaseFlags::empty(),
+            parent_lease_key: LeaseKey::default(),
+            epoch: 0,
+        };
+        let mut create_contexts = vec![lease.to_context()];
+        if let Some(flags) = self.durable {
+            key[8..].copy_from_slice(&self.serial.to_le_bytes());
+            let request = DurableHandleRequestV2 { timeout: 60_000, flags, create_guid: Guid(key) };
+            create_contexts.push(request.to_context());
+        }
+        let request = create(
+            &format!(r"files\{number}"),
+            AccessMask::FILE_READ,
+            CreateDisposition::OPEN,
+            CreateOptions::NON_DIRECTORY_FILE,
+        );
+        let requested_oplock_level = OplockLevel::LEASE;
+        c.send(&CreateRequest { requested_oplock_level, create_contexts, ..request })
+    }
+
+    fn proceed(&mut self, c: &mut Client, slot: usize, reply: &Reply) -> Step {
+        good(reply);
+        if self.opened[slot] {
+            return Step::Done(0);
+        }
+        self.opened[slot] = true;
+        let opened = reply.clone().opened().expect("CREATE");
+        assert_eq!(opened.durable.is_some(), self.durable.is_some());
+        assert_eq!(opened.persistent, self.durable == Some(DurableHandleFlags::PERSISTENT));
+        Step::Next(c.send(&CloseRequest { file_id: opened.file_id, ..CloseRequest::default() }))
     }
 }
 

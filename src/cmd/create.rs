@@ -60,7 +60,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let export = disk.area.export()?;
     stream::name(&path, request.create_options)?;
     let lease = lease::read(ctx, &request, disk)?;
-    let opening = Create {
+    let mut opening = Create {
         ctx,
         request: &request,
         disk,
@@ -68,8 +68,13 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         path: &path,
         asked: &contexts,
         lease: lease.as_ref(),
+        again: false,
     };
-    let done = match opening.run() {
+    let mut done = opening.run();
+    if std::mem::take(&mut opening.again) {
+        done = opening.run();
+    }
+    let done = match done {
         Ok(done) => done,
         Err(failed) => return Err(recall::make_room(ctx, failed)),
     };
@@ -120,8 +125,13 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
         path: &path,
         asked: &contexts,
         lease: lease.as_ref(),
+        again: false,
     };
-    match opening.existing(found) {
+    let existing = opening.existing(found);
+    if opening.again {
+        return None;
+    }
+    match existing {
         // Somebody has to give up an oplock first, or a security descriptor has to be looked into.
         Err(Fail::Pending) => None,
         existing => {
@@ -143,6 +153,8 @@ struct Create<'a, 'c, 'm> {
     path: &'a SmbPath,
     asked: &'a contexts::Asked,
     lease: Option<&'a lease::Wanted>,
+    /// What was in the way has gone, and it is worth another try.
+    again: bool,
 }
 
 /// An object that is open and registered with the rules.
@@ -160,7 +172,7 @@ struct Done {
 }
 
 impl Create<'_, '_, '_> {
-    fn run(mut self) -> Result<Done, Fail> {
+    fn run(&mut self) -> Result<Done, Fail> {
         recall::admit(self.ctx)?;
         let reparse = self.request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
         let last = if reparse { Last::Keep } else { Last::Follow };
@@ -541,6 +553,7 @@ impl Create<'_, '_, '_> {
         match opening {
             Opening::Refused(NtStatus::SHARING_VIOLATION) => {
                 let others = area.rules.lock().opens_of(node).to_vec();
+                self.again = durable::give_way(self.ctx.gate, &others);
                 let waits = durable::any_persistent(self.ctx.gate, &others);
                 Err(if waits { NtStatus::FILE_NOT_AVAILABLE } else { NtStatus::SHARING_VIOLATION }.into())
             }

@@ -218,6 +218,22 @@ fn what_it_keeps_from_others_it_keeps_while_it_waits() {
     assert_eq!(other.read(opened.file_id, 104, 1).unwrap(), b"x");
 }
 
+/// Not even if its lease, by which others could ask for it, is lost.
+#[test]
+fn a_handle_of_the_last_server_is_in_nobodys_way() {
+    let mut server = Server::plain();
+    let mut c = server.client();
+    let held = c.create(&keeping("file", v2(GUID, MINUTE))).unwrap().file_id;
+    server.stop();
+    fs::write(server.path("share").join("file"), "by somebody else").unwrap();
+    server.start_again();
+    assert!(server.log().contains("1 of 1 handles"), "{}", server.log());
+    let mut other = server.client();
+    let opened = other.create(&keeping("file", v2(Guid([8; 16]), MINUTE))).unwrap();
+    assert_eq!(opened.oplock, OplockLevel::BATCH);
+    assert_eq!(other.create(&back_v2(held, GUID)).err(), GONE);
+}
+
 #[test]
 fn what_was_to_be_deleted_on_close_goes_when_nobody_comes() {
     let mut server = Server::plain();

@@ -2,7 +2,7 @@
 //! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
 
 use super::contexts;
-use crate::cmd::{Ctx, Fail, Gate, Handled, Post, Reply, breaks, times};
+use crate::cmd::{Ctx, Fail, Gate, Handled, Post, Reply, breaks, close, times};
 use crate::durable::{self, grant, grant::Candidate, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Keeping, Open, TreeConnect};
 use crate::types::{CreateOptions, FileId, Guid, NtStatus, OpenId, OplockLevel, SessionId};
@@ -171,6 +171,14 @@ fn granted_context(
         }
         Asked::Reconnect { .. } => None,
     }
+}
+
+/// Those that wait for their client and are not persistent do not keep others from the file: they are closed. (What keeps
+/// the handle by oplock or lease has been asked for it. A restart may have taken those.) False: there are none.
+pub fn give_way(gate: &Arc<Gate>, opens: &[OpenId]) -> bool {
+    let opens = opens.iter().filter_map(|id| gate.opens.by_volatile(id.0));
+    opens.filter(|open| gate.durable.give_way(open)).inspect(|open| close::close_waiting(gate, open)).count()
+        > 0
 }
 
 /// One of them is persistent and waits for its client, who is to find it as it was: the file cannot be had just now

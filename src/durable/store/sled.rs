@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -62,7 +62,9 @@ impl SledHandles {
         }
         tree.apply_batch(bad)?;
         let serial = Serial::open(&tree, dir)?;
-        let disk = Disk { db: db.clone(), tree, file: dir.join("db"), serial };
+        // Open from now on, so that it can be synced when there are no descriptors left.
+        let file = File::open(dir.join("db"))?;
+        let disk = Disk { db: db.clone(), tree, file, serial };
         let (writes, queue) = channel();
         let thread =
             std::thread::Builder::new().name("handles".to_owned()).spawn(move || disk.run(&queue))?;
@@ -108,7 +110,7 @@ impl Drop for SledHandles {
 struct Disk {
     db: sled::Db,
     tree: sled::Tree,
-    file: PathBuf,
+    file: File,
     serial: Serial,
 }
 
@@ -144,7 +146,7 @@ impl Disk {
         batch.insert(SERIAL, &number.to_be_bytes());
         self.tree.apply_batch(batch)?;
         self.db.flush()?;
-        File::open(&self.file)?.sync_data()?;
+        self.file.sync_data()?;
         self.serial.answered(number)
     }
 }
