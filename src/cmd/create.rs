@@ -12,6 +12,7 @@
 mod check;
 mod contexts;
 mod durable;
+mod instance;
 mod lease;
 mod pipe;
 mod stopped;
@@ -98,7 +99,10 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     // What is to be on disk before the answer waits for that.
     let leases = request.requested_oplock_level == OplockLevel::LEASE;
     let waits = disk.settings.continuous_availability && (leases || contexts.durable.is_some());
-    if waits || matches!(contexts.durable, Some(durable::Asked::Reconnect { .. })) {
+    if waits
+        || contexts.instance.is_some()
+        || matches!(contexts.durable, Some(durable::Asked::Reconnect { .. }))
+    {
         return None;
     }
     recall::admit(ctx).ok()?;
@@ -234,6 +238,14 @@ impl Create<'_, '_, '_> {
         }
         let lease = self.lease_ask(Some(stat.key), directory)?;
         let (access, described) = self.grant(&mut object, &path, &stat, overwrites)?;
+        if let Some(asked) = self.asked.instance {
+            let tree = self.ctx.tree()?;
+            let may_read = || {
+                let rights = self.export.rights(&object, &path, &stat, &tree.token, self.backup_intent())?;
+                rights.most().map(|most| most.contains(AccessMask::FILE_READ))
+            };
+            instance::take_over(self.ctx, asked, &tree.share, stat.key, may_read)?;
+        }
 
         let data = DataAccess {
             read: access.contains(AccessMask::READ_DATA)
@@ -612,6 +624,7 @@ fn finish(
         )),
         ctx.header.channel_sequence(),
     ));
+    instance::enter(ctx, asked.instance, &open);
     let lease = lease.filter(|_| leased);
     lease.inspect(|lease| lease.enter(ctx.gate, &open));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);

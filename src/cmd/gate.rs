@@ -7,6 +7,7 @@ use crate::conn::Connection;
 use crate::conn::flight::{self, Flight, Wake};
 use crate::durable;
 use crate::posix;
+use crate::session::instance::Instances;
 use crate::session::{ActsAs, Area, Disk, Leases, Opens, Sessions, Share, ShareKind, Workers};
 use crate::types::{ConnId, FileTime, Guid};
 use parking_lot::{Mutex, RwLock};
@@ -42,6 +43,7 @@ pub struct Gate {
     pub durable: durable::Table,
     /// Has what is durable on disk, too.
     pub keeper: durable::Keeper,
+    pub instances: Arc<Instances>,
     /// The addresses that are listened on.
     pub listening: Mutex<Vec<SocketAddr>>,
     conns: RwLock<HashMap<ConnId, Arc<Connection>>>,
@@ -104,6 +106,7 @@ impl Gate {
             recalling: AtomicBool::new(false),
             durable: durable::Table::default(),
             keeper,
+            instances: Arc::default(),
             listening: Mutex::default(),
             conns: RwLock::default(),
             next_conn: AtomicU64::new(1),

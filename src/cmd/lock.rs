@@ -133,7 +133,7 @@ fn give_back(ctx: &mut Ctx<'_>, open: &Open, ranges: &Ranges, sequence: Option<L
 /// several channels.
 fn sequence(ctx: &Ctx<'_>, open: &Open, request: &LockRequest) -> Option<LockSequence> {
     let negotiated = ctx.conn.negotiated.get()?;
-    let durable = open.durability.get().is_some_and(|d| d.grant.is_some());
+    let durable = open.durability.get().is_some_and(|d| d.timeout().is_some());
     let channels =
         negotiated.dialect.is_smb3() && negotiated.server_capabilities.contains(Capabilities::MULTI_CHANNEL);
     let verified =

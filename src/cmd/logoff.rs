@@ -54,7 +54,7 @@ fn wait(gate: &Arc<Gate>, session: &Session, open: &Arc<Open>) -> bool {
         return false;
     }
     // Asked after it was put to wait: a break from here on finds it there, one before has ended what it stays by.
-    let keeps = open.is_persistent() || disk.area.rules.lock().keeps_handle(open.open_id());
+    let keeps = open.yields_to_nobody() || disk.area.rules.lock().keeps_handle(open.open_id());
     if keeps || !gate.durable.give_up(open) {
         session.remove_open(open.id);
         gate.keeper.changed(open);

@@ -202,12 +202,17 @@ fn reopen(gate: &Arc<Gate>, tree: &Arc<TreeConnect>, record: &Record) -> Result<
         client: record.client,
         create_guid: record.create_guid,
         action: record.action,
-        grant: Some(Grant { timeout: record.timeout }),
+        grant: record.timeout.map(|timeout| Grant { timeout }),
         persistent: record.persistent.into(),
+        resilience: Default::default(),
         keeping: Keeping::default(),
     };
+    record.resilience.inspect(|timeout| durability.make_resilient(*timeout));
     durability.keeping.stored.store(true, Ordering::SeqCst);
     let _ = open.durability.set(Box::new(durability));
+    if let Some(instance) = record.instance {
+        let _ = open.instance.set(Box::new(gate.instances.enter(instance, record.client, volatile)));
+    }
     let open = Arc::new(open);
     if let Some(lease) = lease {
         lease.add(&open);

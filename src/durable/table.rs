@@ -126,7 +126,7 @@ impl Inner {
         let durability = open.durability.get();
         let until = self.waiting.get(&open.id.persistent);
         Handle {
-            durable: durability.is_some_and(|d| d.grant.is_some()),
+            durable: durability.is_some_and(|d| d.timeout().is_some()),
             persistent: open.is_persistent(),
             connected: until.is_none(),
             expired: until.is_some_and(|until| *until <= now),
@@ -172,7 +172,7 @@ impl Table {
     /// id or CreateGuid.
     pub fn restore(&self, open: &Arc<Open>, now: Instant) -> bool {
         let Some(durability) = open.durability.get() else { return false };
-        let Some(grant) = durability.grant else { return false };
+        let Some(timeout) = durability.timeout() else { return false };
         let (id, key) = (open.id.persistent, (durability.client, durability.create_guid));
         let mut inner = self.0.inner.lock();
         let known = durability.create_guid != Guid::default();
@@ -183,8 +183,8 @@ impl Table {
             inner.made.insert(key, Slot::Open(Arc::clone(open)));
         }
         inner.durable.insert(id, Arc::clone(open));
-        inner.waiting.insert(id, now + grant.timeout);
-        inner.deadlines.insert((now + grant.timeout, id));
+        inner.waiting.insert(id, now + timeout);
+        inner.deadlines.insert((now + timeout, id));
         drop(inner);
         self.0.waits.notify_one();
         true
@@ -214,13 +214,13 @@ impl Table {
 
     /// Its session is lost: it waits for its client. False: it is not durable, and closes.
     pub fn wait(&self, open: &Open, now: Instant) -> bool {
-        let Some(grant) = open.durability.get().and_then(|d| d.grant) else { return false };
+        let Some(timeout) = open.durability.get().and_then(|d| d.timeout()) else { return false };
         let id = open.id.persistent;
         let mut inner = self.0.inner.lock();
         if !inner.durable.contains_key(&id) || inner.waiting.contains_key(&id) {
             return false;
         }
-        let until = now + grant.timeout;
+        let until = now + timeout;
         open.leave_session();
         inner.waiting.insert(id, until);
         inner.deadlines.insert((until, id));
@@ -234,9 +234,9 @@ impl Table {
         self.0.inner.lock().stop_waiting(open.id.persistent)
     }
 
-    /// The same for somebody who wants the file. A persistent one waits all the same.
+    /// The same for somebody who wants the file. A persistent or resilient one waits all the same.
     pub fn give_way(&self, open: &Open) -> bool {
-        !open.is_persistent() && self.give_up(open)
+        !open.yields_to_nobody() && self.give_up(open)
     }
 
     /// The client is back: the open belongs to the caller, who moves it to its session, or has it wait again. Its
@@ -324,6 +324,7 @@ mod tests {
             action: CreateAction::CREATED,
             grant,
             persistent: false.into(),
+            resilience: Default::default(),
             keeping: Keeping::default(),
         };
         open.durability.set(Box::new(durability)).expect("once");

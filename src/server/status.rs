@@ -132,8 +132,8 @@ impl Server {
                     durable_seconds: o
                         .durability
                         .get()
-                        .and_then(|d| d.grant)
-                        .map(|grant| grant.timeout.as_secs()),
+                        .and_then(|d| d.timeout())
+                        .map(|timeout| timeout.as_secs()),
                     waits_seconds: gate
                         .durable
                         .waits_until(o)

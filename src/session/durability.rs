@@ -4,7 +4,7 @@
 use crate::types::Guid;
 use crate::wire::create::CreateAction;
 use parking_lot::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -19,7 +19,26 @@ pub struct Durability {
     pub grant: Option<Grant>,
     /// Open.IsPersistent: its state is on disk before the client hears of it.
     pub persistent: AtomicBool,
+    /// Open.ResiliencyTimeout in milliseconds. Zero: Open.IsResilient is FALSE.
+    pub resilience: AtomicU32,
     pub keeping: Keeping,
+}
+
+impl Durability {
+    /// How long it waits for a client that is lost. None: it does not.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.resilience().or(self.grant.map(|grant| grant.timeout))
+    }
+
+    /// The same of one that is resilient.
+    pub fn resilience(&self) -> Option<Duration> {
+        let timeout = Duration::from_millis(self.resilience.load(Ordering::Acquire).into());
+        Some(timeout).filter(|timeout| !timeout.is_zero())
+    }
+
+    pub fn make_resilient(&self, timeout: Duration) {
+        self.resilience.store(timeout.as_millis().try_into().unwrap_or(u32::MAX), Ordering::Release);
+    }
 }
 
 /// Open.IsDurable.

@@ -1,6 +1,7 @@
 //! The tables of MS-SMB2 3.3.1: sessions, tree connects, opens, shares. Each table owns its lock.
 
 pub mod durability;
+pub mod instance;
 pub mod lease;
 pub mod open;
 pub mod sequence;

@@ -1,6 +1,7 @@
 //! Open (MS-SMB2 3.3.1.10): what a client holds through a FileId.
 
 use super::durability::Durability;
+use super::instance::Member;
 use super::lease::Lease;
 use super::sequence::SharedSequence;
 use super::share::{Area, Share};
@@ -32,6 +33,8 @@ pub struct Open {
     pub sequence: SharedSequence,
     /// Of an open that can be found again.
     pub durability: OnceLock<Box<Durability>>,
+    /// Open.AppInstanceId.
+    pub instance: OnceLock<Box<Member>>,
     /// Where it is reached: Session.SessionId, zero while it waits for its client, and TreeConnect.TreeId.
     session: AtomicU64,
     tree_id: AtomicU32,
@@ -286,6 +289,7 @@ impl Open {
             lease: OnceLock::new(),
             sequence: SharedSequence::new(sequence),
             durability: OnceLock::new(),
+            instance: OnceLock::new(),
             session: AtomicU64::new(session.0),
             tree_id: AtomicU32::new(tree.id.0),
             tree,
@@ -306,6 +310,12 @@ impl Open {
     /// Open.IsPersistent.
     pub fn is_persistent(&self) -> bool {
         self.durability.get().is_some_and(|durability| durability.persistent.load(Ordering::Acquire))
+    }
+
+    /// While it waits for its client nobody else who wants the file gets it: it is persistent or resilient.
+    pub fn yields_to_nobody(&self) -> bool {
+        let resilient = |durability: &Durability| durability.resilience().is_some();
+        self.is_persistent() || self.durability.get().is_some_and(|durability| resilient(durability))
     }
 
     /// Its session is lost, and it stays.

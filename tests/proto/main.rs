@@ -25,6 +25,7 @@ mod persistent;
 mod pipes;
 mod rename;
 mod replay;
+mod resilient;
 mod restart;
 mod sealing;
 mod signing;

@@ -1,10 +1,11 @@
 //! Create contexts (MS-SMB2 2.2.13.2): those that are acted on. The others are ignored, as 3.3.5.9 says of
 //! unknown ones; a lease is then simply not granted.
 
-use super::durable;
+use super::{durable, instance};
 use crate::fsa::RelPath;
 use crate::posix;
 use crate::session::TreeConnect;
+use crate::session::instance::Instance;
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::create_context::{
     AllocationSize, CreateContext, CreateContexts, MaximalAccessResponse, QueryOnDiskIdResponse, find, name,
@@ -21,6 +22,7 @@ pub struct Asked {
     /// For a file that is created.
     pub descriptor: Option<SecurityDescriptor>,
     pub durable: Option<durable::Asked>,
+    pub instance: Option<Instance>,
 }
 
 impl Asked {
@@ -50,6 +52,7 @@ impl Asked {
             eas,
             descriptor,
             durable: durable::read(contexts, smb3)?,
+            instance: if smb3 { instance::read(contexts)? } else { None },
         })
     }
 }

@@ -121,6 +121,7 @@ pub fn made(
         action,
         grant: granted,
         persistent: (granted.is_some() && candidate.persistent).into(),
+        resilience: Default::default(),
         keeping: Keeping::default(),
     };
     if (granted.is_some() || ctx.claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {

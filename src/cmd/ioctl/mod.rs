@@ -8,6 +8,7 @@ mod negotiate;
 mod pipe;
 mod ranges;
 mod reparse;
+mod resiliency;
 
 pub use reparse::symlink as link_of;
 
@@ -119,9 +120,10 @@ fn with_file(ctx: &mut Ctx<'_>, request: &IoctlRequest<'_>) -> Done {
         CtlCode::SET_REPARSE_POINT => reparse::set(&mut target),
         CtlCode::DELETE_REPARSE_POINT => reparse::delete(&mut target),
         CtlCode::IS_PATHNAME_VALID => Output::none(),
-        CtlCode::SRV_READ_HASH
-        | CtlCode::LMR_REQUEST_RESILIENCY
-        | CtlCode::LMR_SET_LINK_TRACKING_INFORMATION => Err(NtStatus::NOT_SUPPORTED.into()),
+        CtlCode::LMR_REQUEST_RESILIENCY => resiliency::request(&target),
+        CtlCode::SRV_READ_HASH | CtlCode::LMR_SET_LINK_TRACKING_INFORMATION => {
+            Err(NtStatus::NOT_SUPPORTED.into())
+        }
         _ => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
     }
 }

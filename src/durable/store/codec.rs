@@ -5,13 +5,13 @@
 //! ```
 //!
 //! The body of version 1 has the fields of [`Record`] in their order; texts, paths and lists have their length (4 bytes)
-//! before them, options a byte that says whether they are there. At its end stands room for what comes with resilient
-//! handles and AppInstanceId: zeros as yet. A later version is another arm of [`decode`]: what an older server wrote is
+//! before them, options a byte that says whether they are there. A later version is another arm of [`decode`]: what an older server wrote is
 //! read for as long as there is one for it, and written anew in the latest.
 
 use super::record::{LeaseRecord, Record};
 use crate::fsa::{LeaseId, LockRange};
 use crate::posix::{FileHandle, Lasting};
+use crate::session::instance::Instance;
 use crate::types::{AccessMask, CreateOptions, LeaseKey, LeaseState, NodeKey, OplockLevel, ShareAccess};
 use crate::wire::codec::{DecodeError, Reader, Writer};
 use crate::wire::create::CreateAction;
@@ -20,8 +20,6 @@ use std::time::Duration;
 /// The latest.
 const VERSION: u8 = 1;
 const CRC: usize = 4;
-/// ResilientTimeout (4), AppInstanceId (16), AppInstanceVersion (16).
-const RESERVED: usize = 36;
 const WHAT: &str = "a handle";
 
 /// Why a record does not read.
@@ -56,7 +54,6 @@ pub fn encode(record: &Record) -> Vec<u8> {
     let mut w = Writer::new(&mut bytes);
     w.u8(VERSION);
     put(&mut w, record);
-    w.zeros(RESERVED);
     sealed(&key(record.id.persistent), &bytes)
 }
 
@@ -87,7 +84,9 @@ fn put(w: &mut Writer<'_>, record: &Record) {
     w.guid(record.client);
     w.guid(record.create_guid);
     w.u32(record.action.0);
-    w.u64(record.timeout.as_millis() as u64);
+    for timeout in [record.timeout, record.resilience] {
+        maybe(w, timeout.as_ref(), |w, timeout| w.u64(timeout.as_millis() as u64));
+    }
     w.u8(record.persistent.into());
     list(w, record.user.as_bytes());
     list(w, record.place.as_bytes());
@@ -124,15 +123,23 @@ fn put(w: &mut Writer<'_>, record: &Record) {
         w.u8(lock.exclusive.into());
     }
     maybe(w, record.sequences.as_ref(), |w, sequences| w.bytes(sequences));
+    maybe(w, record.instance.as_ref(), |w, instance| {
+        w.guid(instance.id);
+        maybe(w, instance.version.as_ref(), |w, (high, low)| {
+            w.u64(*high);
+            w.u64(*low);
+        });
+    });
 }
 
 fn version1(r: &mut Reader<'_>) -> Result<Record, DecodeError> {
-    let record = Record {
+    Ok(Record {
         id: r.file_id(WHAT)?,
         client: r.guid(WHAT)?,
         create_guid: r.guid(WHAT)?,
         action: CreateAction(r.u32(WHAT)?),
-        timeout: Duration::from_millis(r.u64(WHAT)?),
+        timeout: option(r, milliseconds)?,
+        resilience: option(r, milliseconds)?,
         persistent: flag(r)?,
         user: text(r)?,
         place: text(r)?,
@@ -154,9 +161,16 @@ fn version1(r: &mut Reader<'_>) -> Result<Record, DecodeError> {
         lease: option(r, lease)?,
         locks: locks(r)?,
         sequences: option(r, |r| r.array(WHAT))?,
-    };
-    r.skip(RESERVED, WHAT)?;
-    Ok(record)
+        instance: option(r, instance)?,
+    })
+}
+
+fn milliseconds(r: &mut Reader<'_>) -> Result<Duration, DecodeError> {
+    r.u64(WHAT).map(Duration::from_millis)
+}
+
+fn instance(r: &mut Reader<'_>) -> Result<Instance, DecodeError> {
+    Ok(Instance { id: r.guid(WHAT)?, version: option(r, |r| Ok((r.u64(WHAT)?, r.u64(WHAT)?)))? })
 }
 
 fn lease(r: &mut Reader<'_>) -> Result<LeaseRecord, DecodeError> {

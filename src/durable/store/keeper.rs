@@ -65,7 +65,7 @@ impl Keeper {
 
     /// Something about a durable open is another than its record says. Never blocks.
     pub fn changed(&self, open: &Arc<Open>) {
-        let Some(durability) = open.durability.get().filter(|d| d.grant.is_some()) else { return };
+        let Some(durability) = open.durability.get().filter(|d| d.timeout().is_some()) else { return };
         if durability.keeping.soon.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -80,7 +80,7 @@ impl Keeper {
 
     /// Its client has changed the file. Never blocks.
     pub fn used(&self, open: &Arc<Open>) {
-        let Some(durability) = open.durability.get().filter(|d| d.grant.is_some()) else { return };
+        let Some(durability) = open.durability.get().filter(|d| d.timeout().is_some()) else { return };
         if durability.keeping.later.load(Ordering::Relaxed)
             || durability.keeping.later.swap(true, Ordering::AcqRel)
         {

@@ -2,6 +2,7 @@
 
 use crate::fsa::{LeaseId, LockRange};
 use crate::posix::Lasting;
+use crate::session::instance::Instance;
 use crate::types::{
     AccessMask, CreateOptions, FileId, FileTime, Guid, LeaseKey, LeaseState, OplockLevel, ShareAccess,
 };
@@ -16,8 +17,10 @@ pub struct Record {
     /// Open.CreateGuid. Zeros: none.
     pub create_guid: Guid,
     pub action: CreateAction,
-    /// Open.DurableOpenTimeout.
-    pub timeout: Duration,
+    /// Open.DurableOpenTimeout, of one that is durable.
+    pub timeout: Option<Duration>,
+    /// Open.ResiliencyTimeout, of one that is resilient.
+    pub resilience: Option<Duration>,
     /// Open.IsPersistent.
     pub persistent: bool,
     /// Open.DurableOwner: nobody else gets it.
@@ -45,6 +48,8 @@ pub struct Record {
     pub locks: Vec<LockRange>,
     /// Open.LockSequenceArray.
     pub sequences: Option<[u8; 64]>,
+    /// Open.AppInstanceId and Open.AppInstanceVersion.
+    pub instance: Option<Instance>,
 }
 
 /// What was held of a lease; while it was being broken, what is left of it.

