@@ -28,6 +28,8 @@ bitflags::bitflags! {
         const CREATION = 0x20;
         const SECURITY = 0x40;
         const EA = 0x80;
+        /// Of what a listing shows of it nobody knows whether it is as before. No notification.
+        const LISTED = 0x100;
         /// As a write from outside looks.
         const WRITTEN = Self::DATA.bits() | Self::SIZE.bits() | Self::LAST_WRITE.bits();
     }

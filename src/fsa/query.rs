@@ -34,6 +34,12 @@ impl Tree {
         links.iter().map(|&no| &self.links[no]).find(|link| !link.gone).map(|link| link.path.clone())
     }
 
+    /// All names under which it is open.
+    pub fn paths_of_node(&self, node: NodeKey) -> Vec<RelPath> {
+        let links = self.nodes.get(&node).map(|node| &node.links).into_iter().flatten();
+        links.map(|&no| &self.links[no]).filter(|link| !link.gone).map(|link| link.path.clone()).collect()
+    }
+
     /// What is open under that name.
     pub fn node_at(&self, path: &RelPath) -> Option<NodeKey> {
         self.paths.get(path).map(|&no| self.links[no].node)

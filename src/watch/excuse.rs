@@ -33,6 +33,11 @@ impl Excuses {
         self.names.get(name).is_some_and(|(known, _)| *known == present)
     }
 
+    /// Names that came, as is known.
+    pub fn come(&self) -> impl Iterator<Item = &Name> {
+        self.names.iter().filter(|(_, (present, _))| *present).map(|(name, _)| name)
+    }
+
     /// The content may be changed by what is known.
     pub fn may_know(&self, name: &[u8]) -> bool {
         self.content.contains_key(name) || self.names.contains_key(name)

@@ -22,8 +22,10 @@ use crate::types::{NodeKey, NtStatus};
 pub(super) enum Task {
     /// A directory came into a watched subtree.
     Enter { at: (NodeKey, Name), moved: bool },
-    /// An open file or directory may have lost its name.
+    /// An open file or directory may have lost a name.
     Verify(NodeKey),
+    /// What is polled is lost behind its descriptor.
+    Regain(NodeKey),
     /// A directory's attributes changed, and this is all that is known of it.
     Stranger(FileHandle),
     /// Whether there is such a name is not sure; this is what was told.
@@ -81,6 +83,7 @@ impl Shared {
         match task {
             Task::Enter { at, moved } => self.enter(&export, at, moved),
             Task::Verify(node) => self.verify(&export, node),
+            Task::Regain(node) => self.regain(&export, node),
             Task::Stranger(handle) => self.stranger(&export, &handle),
             Task::Check { at, present } => self.check(&export, &at, present),
             Task::Rescan => self.rescan(&export),
@@ -95,26 +98,44 @@ impl Shared {
     }
 
     fn verify(&self, export: &Export, node: NodeKey) {
-        let Some(path) = self.path_in_rules(node) else { return };
         let directory = self.inner.lock().table.get(node).is_some_and(|entry| entry.directory);
-        match export.open_rel(&disk_path(&path)) {
-            Ok(found) if found.stat.key == node => return,
-            // Reached through a symlink: that is what has the name.
-            Ok(found) if found.stat.kind == Kind::Symlink => return,
-            Ok(_) | Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {}
-            Err(_) => return,
+        for path in self.paths_in_rules(node) {
+            match export.open_rel(&disk_path(&path)) {
+                Ok(found) if found.stat.key == node => continue,
+                // Reached through a symlink: that is what has the name.
+                Ok(found) if found.stat.kind == Kind::Symlink => continue,
+                Ok(_) | Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {}
+                Err(_) => continue,
+            }
+            let now = self.handle_of(node).and_then(|handle| by_handle(export, &handle, node));
+            // Meanwhile somebody may have told.
+            let known = self.paths_in_rules(node);
+            if !known.contains(&path) {
+                continue;
+            }
+            let change = match now {
+                Some(to) if to == path => continue,
+                Some(to) if !known.contains(&to) => Change::renamed(path, to, directory, None),
+                // Another of its names.
+                Some(_) | None => Change::removed(path, directory),
+            };
+            self.tell(&[change.of(node)]);
         }
-        let now = self.handle_of(node).and_then(|handle| by_handle(export, &handle, node));
-        // Meanwhile somebody may have told.
-        if self.path_in_rules(node).as_ref() != Some(&path) {
-            return;
+    }
+
+    /// Some FUSE file systems go by names: what is open is lost when that very name goes, though the object has others. And
+    /// its inode number may be another object's by now, which is open too and counts as the same.
+    fn regain(&self, export: &Export, node: NodeKey) {
+        let mut paths = self.paths_in_rules(node);
+        paths.extend(self.path_of(node));
+        let found = paths.iter().filter_map(|path| export.open_rel(&disk_path(path)).ok());
+        for found in found.filter(|found| found.stat.key == node) {
+            match self.look_through(found.object.as_fd(), node) {
+                Ok(()) => return,
+                // The next look will fail as well.
+                Err(errno) => log::debug!("{}: cannot be opened again: {errno}", self.ground.name),
+            }
         }
-        let change = match now {
-            Some(to) if to != path => Change::renamed(path, to, directory, None),
-            Some(_) => return,
-            None => Change::removed(path, directory),
-        };
-        self.tell(&[change.of(node)]);
     }
 
     fn handle_of(&self, node: NodeKey) -> Option<FileHandle> {

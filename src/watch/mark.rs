@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -13,6 +13,9 @@ use super::{How, Interest, Mode, NoWatch, Running, Shared, Via, fanotify, inotif
 use crate::fsa::RelPath;
 use crate::sys;
 use crate::types::NodeKey;
+
+/// Trouble is over when there has been none for so long.
+const CALM: Duration = Duration::from_secs(10);
 
 /// fanotify tells who did it.
 pub(super) const SOURCES: &[Via] = &[Via::FANOTIFY, Via::INOTIFY];
@@ -88,16 +91,28 @@ impl Shared {
                 .map(|()| Via::POLL | kernel.unwrap_or_default())
                 .map_err(NoWatch::Failed),
         };
-        let trouble = done.as_ref().err().cloned();
-        let mut inner = self.inner.lock();
-        if trouble != inner.trouble {
-            match &trouble {
-                Some(why) => log::warn!("{}: changes made outside SMB are missed: {why}", self.ground.name),
-                None => log::info!("{}: changes made outside SMB are seen again", self.ground.name),
-            }
-            inner.trouble = trouble;
-        }
+        self.note_trouble(done.as_ref().err());
         done
+    }
+
+    /// Says it once, and takes it back when all has been well for a while: where watches are short, what is given back by
+    /// one is taken by the next.
+    fn note_trouble(&self, trouble: Option<&NoWatch>) {
+        let mut inner = self.inner.lock();
+        match (trouble, &inner.trouble) {
+            (None, None) => {}
+            (None, Some((_, since))) if since.elapsed() < CALM => {}
+            (None, Some(_)) => {
+                log::info!("{}: changes made outside SMB are seen again", self.ground.name);
+                inner.trouble = None;
+            }
+            (Some(why), known) => {
+                if known.as_ref().is_none_or(|(known, _)| known != why) {
+                    log::warn!("{}: changes made outside SMB are missed: {why}", self.ground.name);
+                }
+                inner.trouble = Some((why.clone(), Instant::now()));
+            }
+        }
     }
 
     fn ask_kernel(
@@ -127,10 +142,12 @@ impl Shared {
                 Ok(()) => return Ok(via),
                 Err(errno) => result = Err(reason(via, errno)),
             }
-            if !matches!(result, Err(NoWatch::Unsupported(_))) {
-                break;
+            match result {
+                Err(NoWatch::Unsupported(_)) => drop(self.inner.lock().cannot.insert((key.dev, via))),
+                // Others have them all: the next source may do.
+                Err(NoWatch::Exhausted(GROUPS)) => {}
+                _ => break,
             }
-            self.inner.lock().cannot.insert((key.dev, via));
         }
         result
     }
@@ -181,9 +198,11 @@ impl Shared {
     }
 }
 
+const GROUPS: &str = "fs.fanotify.max_user_groups";
+
 fn reason(via: Via, errno: Errno) -> NoWatch {
     let (watches, groups) = match via {
-        Via::FANOTIFY => ("fs.fanotify.max_user_marks", "fs.fanotify.max_user_groups"),
+        Via::FANOTIFY => ("fs.fanotify.max_user_marks", GROUPS),
         _ => ("fs.inotify.max_user_watches", "fs.inotify.max_user_instances"),
     };
     match errno {

@@ -22,6 +22,7 @@ mod keeper;
 mod ledger;
 mod mark;
 mod poll;
+mod print;
 mod reader;
 mod source;
 mod subtree;
@@ -161,7 +162,8 @@ struct Inner {
     /// Ends the poller when it is dropped.
     poller: Option<mpsc::Sender<()>>,
     keeper: Option<mpsc::Sender<keeper::Task>>,
-    trouble: Option<NoWatch>,
+    /// And when it last came up.
+    trouble: Option<(NoWatch, Instant)>,
     /// Directories whose `read` is to be cleared once all events are in.
     cleared: Vec<NodeKey>,
     /// Directories of subtrees that could not be watched.
@@ -262,7 +264,11 @@ impl Watch {
     pub fn status(&self) -> Status {
         let remote = self.0.export().is_some_and(|export| !export.is_quick());
         let inner = self.0.inner.lock();
-        let trouble = if inner.how.mode == Mode::Off { Some(NoWatch::Off) } else { inner.trouble.clone() };
+        let trouble = if inner.how.mode == Mode::Off {
+            Some(NoWatch::Off)
+        } else {
+            inner.trouble.as_ref().map(|(why, _)| why.clone())
+        };
         let polls = self.0.polls.lock();
         let bound = polls.bound(inner.how.interval);
         let level = match (&trouble, inner.how.polls(remote)) {
@@ -335,9 +341,9 @@ impl Shared {
         }
     }
 
-    /// What the rules have a node for, if it is open.
-    fn path_in_rules(&self, key: NodeKey) -> Option<RelPath> {
-        self.ground.rules.lock().path_of_node(key)
+    /// The names that the rules have for a node, if it is open.
+    fn paths_in_rules(&self, key: NodeKey) -> Vec<RelPath> {
+        self.ground.rules.lock().paths_of_node(key)
     }
 
     fn give(&self, tasks: impl IntoIterator<Item = keeper::Task>) {

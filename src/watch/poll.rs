@@ -11,11 +11,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags};
+use rustix::fs::{Advice, OFlags};
 use rustix::io::{Errno, Result};
 
 use super::keeper::Task;
-use super::source::{ATTRIBUTES, Event, Name, Origin, What};
+use super::print::{Child, Print, list, moved, stat};
+use super::source::{Event, Name, Origin, What};
 use super::{Interest, Shared};
 use crate::fsa::Moment;
 use crate::fsa::change::Facets;
@@ -26,6 +27,9 @@ use crate::types::NodeKey;
 const BUDGET: f64 = 2000.0;
 /// Rests between looks are no shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Somebody else may have changed it together with what is known.
+const DOUBT: Facets = Facets::DATA.union(Facets::LISTED);
 
 /// What is polled.
 #[derive(Default)]
@@ -52,106 +56,12 @@ struct Snap {
     fd: OwnedFd,
     interest: Interest,
     print: Print,
+    /// The print need not show the next change, see [`Print::is_fresh`].
+    fresh: bool,
     /// Of a directory.
     names: Option<HashMap<Name, Child>>,
     /// When the last look began.
     looked: Moment,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Child {
-    ino: u64,
-    directory: bool,
-    /// Where content matters.
-    print: Option<Print>,
-}
-
-/// What tells that something changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Print {
-    key: NodeKey,
-    size: u64,
-    written: (i64, u32),
-    changed: (i64, u32),
-    mode: u16,
-    owner: (u32, u32),
-    links: u32,
-}
-
-impl Print {
-    fn of(stx: &Statx) -> Print {
-        Print {
-            key: NodeKey { dev: rustix::fs::makedev(stx.stx_dev_major, stx.stx_dev_minor), ino: stx.stx_ino },
-            size: stx.stx_size,
-            written: (stx.stx_mtime.tv_sec, stx.stx_mtime.tv_nsec),
-            changed: (stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec),
-            mode: stx.stx_mode,
-            owner: (stx.stx_uid, stx.stx_gid),
-            links: stx.stx_nlink,
-        }
-    }
-
-    /// What is different. Of a directory's own data only its names count, and those are compared one by one.
-    fn difference(&self, now: &Print, directory: bool) -> Facets {
-        let mut facets = Facets::empty();
-        if directory {
-            if (self.mode, self.owner) != (now.mode, now.owner) {
-                facets |= ATTRIBUTES;
-            }
-            return facets;
-        }
-        if self.key != now.key || (self.size, self.written) != (now.size, now.written) {
-            facets |= Facets::WRITTEN;
-        }
-        if (self.mode, self.owner, self.links) != (now.mode, now.owner, now.links)
-            || (facets.is_empty() && self.changed != now.changed)
-        {
-            facets |= ATTRIBUTES;
-        }
-        facets
-    }
-}
-
-/// As the file system has it now, not as the kernel remembers it.
-fn stat(fd: BorrowedFd<'_>, name: &[u8]) -> Result<Print> {
-    let how = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
-    let flags = how | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_FORCE_SYNC;
-    Ok(Print::of(&rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS)?))
-}
-
-/// Names in a directory, with what matters of them; and how many system calls it took.
-fn list(dir: BorrowedFd<'_>, content: bool) -> Result<(HashMap<Name, Child>, u32)> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(dir, c".", flags, Mode::empty())?;
-    let mut buf = sys::dir::DirBuf::new(32 << 10);
-    let mut names = HashMap::new();
-    let mut unknown = Vec::new();
-    while let Some(entry) = buf.next(&fd)? {
-        if entry.name == b"." || entry.name == b".." {
-            continue;
-        }
-        if content || entry.file_type == FileType::Unknown {
-            unknown.push(Name::from(entry.name));
-        }
-        let directory = entry.file_type == FileType::Directory;
-        names.insert(entry.name.into(), Child { ino: entry.ino, directory, print: None });
-    }
-    let calls = 4 + unknown.len() as u32;
-    for name in unknown {
-        match stat(fd.as_fd(), &name) {
-            Ok(print) => {
-                if let Some(child) = names.get_mut(&name) {
-                    child.directory = FileType::from_raw_mode(u32::from(print.mode)) == FileType::Directory;
-                    child.print = content.then_some(print);
-                }
-            }
-            // Gone since.
-            Err(Errno::NOENT) => drop(names.remove(&name)),
-            // Cannot be looked at: that it is there is all that is known.
-            Err(_) => {}
-        }
-    }
-    Ok((names, calls))
 }
 
 impl Shared {
@@ -186,7 +96,7 @@ impl Shared {
             true => Some(list(fd.as_fd(), interest.contains(Interest::CONTENT))?.0),
             false => None,
         };
-        let snap = Snap { fd, interest, print, names, looked };
+        let snap = Snap { fd, interest, print, fresh: print.is_fresh(), names, looked };
         self.polls.lock().snaps.insert(key, Arc::new(Mutex::new(snap)));
         Ok(())
     }
@@ -215,12 +125,23 @@ impl Shared {
             None => 1,
         };
         match stat(snap.fd.as_fd(), b"") {
+            // Some FUSE file systems open by name: this is what has the name now.
+            Ok(now) if now.key != key => return self.failed(key, Errno::STALE),
             Ok(now) => {
                 let directory = snap.names.is_some();
-                let facets = snap.print.difference(&now, directory);
+                let mut facets = snap.print.difference(&now, directory);
+                let fresh = now.is_fresh();
+                if snap.fresh && !fresh && facets.is_empty() && now.is_file() {
+                    // It may have been changed since, without a trace.
+                    facets = Facets::DATA;
+                }
+                snap.fresh = fresh;
                 if now.links == 0 {
                     self.give([Task::Verify(key)]);
                 } else if content && !facets.is_empty() {
+                    if facets.contains(Facets::DATA) && now.is_file() {
+                        self.drop_pages(key);
+                    }
                     let facets = self.doubted(key, since, facets);
                     events.push(Event {
                         origin: Origin::Outside,
@@ -242,19 +163,41 @@ impl Shared {
         calls + 1
     }
 
-    /// It cannot be looked at.
+    /// It cannot be looked at, or is another object.
     fn failed(self: &Arc<Shared>, key: NodeKey, errno: Errno) -> u32 {
         if matches!(errno, Errno::NOENT | Errno::STALE) {
-            self.give([Task::Verify(key)]);
+            self.give([Task::Regain(key), Task::Verify(key)]);
         }
         2
+    }
+
+    /// From now on it is looked at through this descriptor; what is different from what was seen last will be told.
+    pub(super) fn look_through(&self, object: BorrowedFd<'_>, key: NodeKey) -> Result<()> {
+        let Some(snap) = self.polls.lock().snaps.get(&key).cloned() else { return Ok(()) };
+        let fd = sys::file::reopen(object, OFlags::PATH)?;
+        snap.lock().fd = fd;
+        Ok(())
+    }
+
+    /// A FUSE file system's pages may stay in the kernel's cache for as long as the file is open, whatever a look has seen.
+    /// Who is told to read again is to find what is there. Each name may have pages of its own.
+    fn drop_pages(&self, key: NodeKey) {
+        let Some(export) = self.export().filter(|export| !export.is_quick()) else { return };
+        for path in self.paths_in_rules(key) {
+            let Ok(found) = export.open_rel(&super::disk_path(&path)) else { continue };
+            let opened = sys::file::reopen(found.object.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK);
+            let done = opened.and_then(|fd| rustix::fs::fadvise(&fd, 0, None, Advice::DontNeed));
+            if let Err(errno) = done {
+                log::debug!("{}: old pages may stay in the kernel's cache: {errno}", self.ground.name);
+            }
+        }
     }
 
     /// What we have changed ourselves since the last look may be all there is to it: nobody is told, what is cached is
     /// broken all the same.
     fn doubted(&self, node: NodeKey, since: Moment, facets: Facets) -> Facets {
         match self.ground.rules.lock().changed_by_us(node, since) {
-            true => Facets::DATA,
+            true => DOUBT,
             false => facets,
         }
     }
@@ -306,10 +249,21 @@ impl Shared {
             };
             events.push(Event { origin, directory, node: watched(was), what });
         }
+        let mut unsure = Vec::new();
         for name in come {
+            if known(name, true) {
+                unsure.push((name.clone(), now[name].directory));
+            }
             let (directory, node) = (now[name].directory, watched(&now[name]));
             let what = What::Created { at: (dir, name.clone()), moved: node.is_some() };
             events.push(Event { origin: origin(known(name, true)), directory, node, what });
+        }
+        // It came, as is known, and went again.
+        let come = excuses.iter().flat_map(|e| e.come()).filter(|name| !now.contains_key(*name));
+        unsure.extend(come.map(|name| (name.clone(), false)));
+        for (name, directory) in unsure {
+            let what = What::Modified { at: Some((dir, name)), facets: Facets::LISTED };
+            events.push(Event { origin: Origin::Outside, directory, node: None, what });
         }
         let mut changed = Vec::new();
         for (name, is) in now {
@@ -323,19 +277,12 @@ impl Shared {
         drop(inner);
         changed.sort_by_key(|(name, ..)| *name);
         for (name, directory, node, facets, may_know) in changed {
-            let facets = if may_know { Facets::DATA } else { self.doubted(node, since, facets) };
+            let facets = if may_know { DOUBT } else { self.doubted(node, since, facets) };
             let at = Some((dir, name.clone()));
             let what = What::Modified { at, facets };
             events.push(Event { origin: Origin::Outside, directory, node: Some(node), what });
         }
     }
-}
-
-/// The same object under another name, as far as can be told.
-fn moved(was: &Print, is: Option<&Print>) -> bool {
-    is.is_some_and(|is| {
-        was.key == is.key && (was.size, was.written, was.mode) == (is.size, is.written, is.mode)
-    })
 }
 
 /// Starts the thread; it ends when what is returned is dropped.

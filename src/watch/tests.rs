@@ -1,6 +1,7 @@
 //! What is told of changes that others make, and what is not told of our own. "Others" are processes of their own: a
 //! shell. The tests run with each source.
 
+mod links;
 mod poll;
 mod source;
 mod table;

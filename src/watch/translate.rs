@@ -173,7 +173,7 @@ impl One<'_> {
         self.touch(at, false);
         // Not every source says what it was.
         self.node = self.node.or_else(|| self.rules.node_at(&path));
-        if moved && self.open_path().is_some() {
+        if moved && self.node.is_some() && self.rules.node_at(&path) == self.node {
             // Where it went is to be looked for.
             self.verify();
         } else {
@@ -229,7 +229,7 @@ impl One<'_> {
         }
     }
 
-    /// Is what is open still where the rules have it?
+    /// Is what is open still wherever the rules have it?
     fn verify(&mut self) {
         if let Some(node) = self.node.filter(|node| !self.own && self.rules.path_of_node(*node).is_some()) {
             self.out.tasks.push(Task::Verify(node));

@@ -32,7 +32,7 @@ impl Tree {
                 }
             }
             Kind::Modified(facets) => {
-                if outside && facets.intersects(!Facets::LAST_ACCESS) {
+                if outside && facets.intersects(!(Facets::LAST_ACCESS | Facets::LISTED)) {
                     // Whatever it was: attributes are cached with a lease, and the streams are attributes to others.
                     effects.extend(self.break_node(change.node, path));
                 } else if facets.intersects(Facets::DATA | Facets::SIZE) {

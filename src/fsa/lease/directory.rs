@@ -10,7 +10,8 @@ const SHOWN: Facets = Facets::SIZE
     .union(Facets::ATTRIBUTES)
     .union(Facets::LAST_WRITE)
     .union(Facets::CREATION)
-    .union(Facets::EA);
+    .union(Facets::EA)
+    .union(Facets::LISTED);
 
 impl Tree {
     /// The directory lease that changes by this author leave alone: the one its open named as its parent's.
