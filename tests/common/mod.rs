@@ -7,6 +7,8 @@
 
 #![allow(dead_code, reason = "no one test uses all of it")]
 
+pub mod mount;
+
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -31,12 +33,18 @@ pub struct Server {
     pub address: SocketAddr,
     pub directory: TempDir,
     child: Child,
+    by: Vec<String>,
 }
 
 impl Server {
     /// Starts a server with more keys for `[server]`, and shares with more keys for each. A share without a
     /// `path` key gets a directory of its name that everybody may write to.
     pub fn start(keys: &str, shares: &[(&str, &str)]) -> Server {
+        Server::start_by(&[], keys, shares)
+    }
+
+    /// The same by a command that sets the stage and then becomes the program that its further arguments name.
+    pub fn start_by(by: &[&str], keys: &str, shares: &[(&str, &str)]) -> Server {
         let directory =
             tempfile::Builder::new().prefix("smbgate-proto-").tempdir_in("/var/tmp").expect("a directory");
         open_to_all(directory.path());
@@ -57,8 +65,9 @@ impl Server {
         fs::create_dir(&state).expect("the state directory");
         fs::write(directory.path().join("smbgate.toml"), config).expect("the configuration");
         add_user(directory.path(), USER, PASSWORD);
-        let child = run(directory.path());
-        Server { address, directory, child }
+        let by: Vec<String> = by.iter().map(|&word| word.to_owned()).collect();
+        let child = run(directory.path(), &by);
+        Server { address, directory, child, by }
     }
 
     /// With signing as the client wants it, and one share of the name `share`.
@@ -92,10 +101,25 @@ impl Server {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// What `smbgate status` says.
+    pub fn status(&self) -> String {
+        let status = smbgate(self.directory.path()).args(["status", "--config", "smbgate.toml"]).output();
+        String::from_utf8(status.expect("smbgate status").stdout).expect("text")
+    }
+
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("the server runs");
         statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("statm") * 4096
+    }
+
+    /// It gets no processor until [`Server::thaw`].
+    pub fn freeze(&self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGSTOP).expect("the server runs");
+    }
+
+    pub fn thaw(&self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGCONT).expect("the server runs");
     }
 
     /// Asks it to end, as a service manager does.
@@ -131,7 +155,7 @@ impl Server {
     /// On what the last one left, at the same address.
     pub fn start_again(&mut self) {
         fs::remove_file(self.directory.path().join("notify")).expect("the old socket");
-        self.child = run(self.directory.path());
+        self.child = run(self.directory.path(), &self.by);
     }
 
     /// By the same program, in the same process.
@@ -200,10 +224,15 @@ fn add_user(directory: &Path, name: &str, password: &str) {
 }
 
 /// Starts it and waits for READY=1 on its notification socket.
-fn run(directory: &Path) -> Child {
+fn run(directory: &Path, by: &[String]) -> Child {
     let socket = notifications(directory);
     let log = fs::File::create(directory.join("log")).expect("a log");
-    let mut child = smbgate(directory)
+    let mut command = smbgate(directory);
+    if let [first, rest @ ..] = by {
+        command = Command::new(first);
+        command.current_dir(directory).args(rest).arg(env!("CARGO_BIN_EXE_smbgate"));
+    }
+    let mut child = command
         .args(["serve", "--config", "smbgate.toml"])
         .env("NOTIFY_SOCKET", directory.join("notify"))
         .env("SMBGATE_LOG", std::env::var("SMBGATE_LOG").unwrap_or_else(|_| "debug".to_owned()))

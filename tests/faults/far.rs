@@ -1,7 +1,5 @@
 //! Changes at the far side of a mount, which the kernel of this machine does not see.
 
-use std::process::Command as Process;
-
 use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, NtStatus, OplockLevel};
 use smbgate::wire::change_notify::CompletionFilter;
 use smbgate::wire::create::CreateRequest;
@@ -22,15 +20,6 @@ fn start(keys: &str) -> (Server, Backend) {
     (server, backend)
 }
 
-fn status(server: &Server) -> String {
-    let output = Process::new(env!("CARGO_BIN_EXE_smbgate"))
-        .args(["status", "--config", "smbgate.toml"])
-        .current_dir(server.directory.path())
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn they_are_found_by_looking() {
     let (server, mut backend) = start("");
@@ -45,7 +34,7 @@ fn they_are_found_by_looking() {
         backend.tell(change);
         root.expect(&mut c, told);
     }
-    let status = status(&server);
+    let status = server.status();
     let line = status.lines().find(|line| line.trim().starts_with("sick")).unwrap();
     assert!(line.contains("poll <= "), "{status}");
     let line = status.lines().find(|line| line.trim().starts_with("well")).unwrap();
@@ -97,7 +86,7 @@ fn a_look_that_hangs_holds_up_nobody() {
     backend.holds(1);
     at_full_speed("ECHO", || assert_eq!(c.echo(), NtStatus::SUCCESS));
     at_full_speed("the other share", || work_on(&mut client(&server, "well"), "file"));
-    at_full_speed("status", || assert!(status(&server).contains("poll <= ")));
+    at_full_speed("status", || assert!(server.status().contains("poll <= ")));
     backend.tell("far create late");
     backend.tell("go");
     root.expect(&mut c, &[(A::ADDED, "late")]);

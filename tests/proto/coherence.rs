@@ -4,14 +4,17 @@
 //! `COHERENCE_CHANGES=n` sets the number of changes, `COHERENCE_SEED=n` the seed. Prints how long it took from a change to
 //! the break on the wire.
 
+mod changes;
+mod limits;
+mod mounts;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, LeaseKey, LeaseState};
+use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, FileId, LeaseKey, LeaseState, NtStatus};
 use smbgate::wire::create::CreateRequest;
 use smbgate::wire::oplock_break::{LeaseBreakAck, LeaseBreakFlags};
 use smbgate::wire::query_directory::QueryDirectoryFlags;
@@ -19,6 +22,7 @@ use smbgate::wire::query_directory::QueryDirectoryFlags;
 use crate::client::{Client, Opened, PATIENCE, create};
 use crate::common::Server;
 use crate::leases::{broken, leased, state};
+use changes::{Rng, mutate};
 
 /// FileFullDirectoryInformation: sizes are at 40, the length of the name at 60, the name at 68.
 const FULL: u8 = 2;
@@ -38,72 +42,92 @@ struct Cached {
     entitled: bool,
 }
 
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % n.max(1) as u64) as usize
-    }
-}
-
 struct World {
-    root: PathBuf,
+    /// What the tree really is: one directory, or several laid over each other.
+    truth: Vec<PathBuf>,
     client: Client,
     /// By path from the root of the share.
     cache: BTreeMap<String, Cached>,
     keys: Vec<u8>,
     waits: Vec<Duration>,
     bound: Duration,
+    /// There are not watches enough for all: how many leases were refused.
+    refused: Option<usize>,
+    granted: usize,
 }
 
-/// What is on disk: by path, directories first.
-fn on_disk(root: &Path) -> BTreeMap<String, Belief> {
+/// Where somebody changes the tree, and what there is to be changed.
+struct Place {
+    at: PathBuf,
+    truth: Vec<PathBuf>,
+}
+
+/// What is on disk, by path. Of a name that is in several of the directories the first one counts.
+fn on_disk(roots: &[PathBuf]) -> BTreeMap<String, Belief> {
     fn walk(at: &Path, name: &str, out: &mut BTreeMap<String, Belief>) {
         let mut listing = BTreeMap::new();
         for entry in fs::read_dir(at).expect("a directory").map(|e| e.expect("an entry")) {
             let entry_name = entry.file_name().into_string().expect("a name");
             let inner = if name.is_empty() { entry_name.clone() } else { format!("{name}\\{entry_name}") };
-            let meta = entry.metadata().expect("metadata");
+            // A name that FUSE gives to what is removed while it is open (.fuse_hidden) goes by itself.
+            let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
                 walk(&entry.path(), &inner, out);
                 listing.insert(entry_name, 0);
             } else {
-                out.insert(inner, Belief::Content(fs::read(entry.path()).expect("a file")));
+                let Ok(bytes) = fs::read(entry.path()) else { continue };
+                out.insert(inner, Belief::Content(bytes));
                 listing.insert(entry_name, meta.size());
             }
         }
         out.insert(name.to_owned(), Belief::Listing(listing));
     }
-    let mut out = BTreeMap::new();
-    walk(root, "", &mut out);
-    out
+    let mut all = BTreeMap::new();
+    for root in roots {
+        let mut out = BTreeMap::new();
+        walk(root, "", &mut out);
+        for (name, belief) in out {
+            match (all.get_mut(&name), belief) {
+                (Some(Belief::Listing(before)), Belief::Listing(more)) => {
+                    for (name, size) in more {
+                        before.entry(name).or_insert(size);
+                    }
+                }
+                (Some(_), _) => {}
+                (None, belief) => drop(all.insert(name, belief)),
+            }
+        }
+    }
+    all
 }
 
 impl World {
-    fn new(server: &Server, bound: Duration) -> World {
-        let root = server.path("share");
-        for d in ["a", "b", "a/c"] {
+    fn new(server: &Server, truth: &[PathBuf], bound: Duration) -> World {
+        for (root, d) in truth.iter().flat_map(|root| ["a", "b", "a/c"].map(|d| (root, d))) {
             fs::create_dir(root.join(d)).expect("a directory");
         }
-        let client = server.client();
         World {
-            root,
-            client,
+            truth: truth.to_owned(),
+            client: server.client(),
             cache: BTreeMap::new(),
             keys: (1..=250).rev().collect(),
             waits: Vec::new(),
             bound,
+            refused: None,
+            granted: 0,
         }
     }
 
     /// Opens and reads whatever is not cached; forgets what is no longer there.
     fn fill(&mut self) {
-        let disk = on_disk(&self.root);
+        let disk = on_disk(&self.truth);
         let stale: Vec<_> =
             self.cache.iter().filter(|(_, c)| !c.entitled).map(|(name, _)| name.clone()).collect();
         for name in stale {
             let cached = self.cache.remove(&name).expect("it was there");
+            if let Some(there @ Belief::Content(_)) = disk.get(&name) {
+                self.reads_again(cached.file_id, &name, there);
+            }
             self.client.close(cached.file_id);
             self.keys.push(cached.key);
         }
@@ -117,20 +141,40 @@ impl World {
             let request = create(name, AccessMask::FILE_READ, CreateDisposition::OPEN, options);
             let key = self.keys.pop().expect("keys enough");
             let wanted = LeaseState::READ | LeaseState::HANDLE;
-            let opened = self.open(&leased(request, key, wanted, None), wanted);
+            let Some(opened) = self.open(&leased(request, key, wanted, None), wanted) else {
+                self.keys.push(key);
+                continue;
+            };
             let belief = if directory { self.list(opened.file_id) } else { self.read(opened.file_id) };
-            self.cache.insert(name.clone(), Cached { file_id: opened.file_id, key, belief, entitled: true });
+            let entitled = state(&opened) == wanted;
+            self.cache.insert(name.clone(), Cached { file_id: opened.file_id, key, belief, entitled });
         }
     }
 
-    /// Opens with a lease. A file that a program wrote to through a view can be cached once that has closed it, of which the
+    /// No two objects ever have one name here: what is open is what has the name.
+    fn reads_again(&mut self, file_id: FileId, name: &str, there: &Belief) {
+        let end = Instant::now() + self.bound;
+        while self.read(file_id) != *there {
+            assert!(Instant::now() < end, "{name:?} has other bytes in it, but the open file has not");
+        }
+    }
+
+    /// Opens with a lease; None: it is gone since, or not seen yet. A file that a program wrote to through a view can be cached once that has closed it, of which the
     /// kernel tells in its own time.
-    fn open(&mut self, request: &CreateRequest<'_>, wanted: LeaseState) -> Opened {
+    fn open(&mut self, request: &CreateRequest<'_>, wanted: LeaseState) -> Option<Opened> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
-            let opened = self.client.create(request).expect("an open");
+            let opened = match self.client.create(request) {
+                Err(NtStatus::OBJECT_NAME_NOT_FOUND) => return None,
+                opened => opened.expect("an open"),
+            };
             if state(&opened) == wanted {
-                return opened;
+                self.granted += 1;
+                return Some(opened);
+            }
+            if let Some(refused) = &mut self.refused {
+                *refused += 1;
+                return Some(opened);
             }
             assert!(Instant::now() < end, "{}: {:?}", request.name, opened.lease);
             self.client.close(opened.file_id);
@@ -167,7 +211,7 @@ impl World {
 
     /// Takes in what the server has to say until nothing that the client may believe is wrong.
     fn settle(&mut self, changed: Instant, what: &str) {
-        let disk = on_disk(&self.root);
+        let disk = on_disk(&self.truth);
         loop {
             let wrong: Vec<_> = self
                 .cache
@@ -207,81 +251,6 @@ impl World {
     }
 }
 
-/// One change that a program makes in the tree at `root`, in which there is `disk`.
-fn mutate(root: &Path, disk: &BTreeMap<String, Belief>, rng: &mut Rng, n: usize) -> Option<String> {
-    let local = |name: &str| root.join(name.replace('\\', "/"));
-    let pick = |rng: &mut Rng, directories: bool| {
-        let of_kind: Vec<_> = disk
-            .iter()
-            .filter(|(_, b)| matches!(b, Belief::Listing(_)) == directories)
-            .map(|(n, _)| n)
-            .collect();
-        of_kind.get(rng.below(of_kind.len())).map(|name| (*name).clone())
-    };
-    let files = disk.values().filter(|b| matches!(b, Belief::Content(_))).count();
-    let directories = disk.len() - files;
-    let directory = pick(rng, true)?;
-    let new = local(&directory).join(format!("n{n}"));
-    let step = rng.below(if files < 4 { 2 } else { 12 });
-    match step {
-        0 | 1 => {
-            fs::write(&new, format!("{n}")).expect("a new file");
-            Some(format!("create {new:?}"))
-        }
-        2 => {
-            let name = local(&pick(rng, false)?);
-            fs::write(&name, vec![b'x'; rng.below(3000)]).expect("a write");
-            Some(format!("write {name:?}"))
-        }
-        3 => {
-            let name = local(&pick(rng, false)?);
-            let mut f = fs::OpenOptions::new().append(true).open(&name).expect("a file");
-            f.write_all(b"more").expect("an append");
-            Some(format!("append {name:?}"))
-        }
-        4 => {
-            let name = local(&pick(rng, false)?);
-            let f = fs::OpenOptions::new().write(true).open(&name).expect("a file");
-            f.set_len(rng.below(100) as u64).expect("a truncate");
-            Some(format!("truncate {name:?}"))
-        }
-        5 | 6 => {
-            let name = local(&pick(rng, false)?);
-            fs::rename(&name, &new).expect("a rename");
-            Some(format!("rename {name:?} {new:?}"))
-        }
-        7 | 8 if files > 12 => {
-            let name = local(&pick(rng, false)?);
-            fs::remove_file(&name).expect("an unlink");
-            Some(format!("unlink {name:?}"))
-        }
-        7 | 8 => None,
-        9 => {
-            let name = local(&pick(rng, false)?);
-            fs::set_permissions(&name, fs::Permissions::from_mode(0o644 | (n as u32 & 0o22)))
-                .expect("a chmod");
-            Some(format!("chmod {name:?}"))
-        }
-        10 if directories < 6 => {
-            fs::create_dir(&new).expect("a directory");
-            Some(format!("mkdir {new:?}"))
-        }
-        10 => {
-            let name = disk
-                .iter()
-                .find(|(name, b)| !name.is_empty() && matches!(b, Belief::Listing(l) if l.is_empty()))?;
-            fs::remove_dir(local(name.0)).expect("an rmdir");
-            Some(format!("rmdir {:?}", name.0))
-        }
-        _ if files > 20 => None,
-        _ => {
-            let name = local(&pick(rng, false)?);
-            fs::hard_link(&name, &new).expect("a link");
-            Some(format!("link {name:?} {new:?}"))
-        }
-    }
-}
-
 /// p50, p99 and the longest.
 fn spread(mut waits: Vec<Duration>) -> String {
     waits.sort();
@@ -291,31 +260,85 @@ fn spread(mut waits: Vec<Duration>) -> String {
     format!("{} breaks: p50 {}, p99 {}, max {}", waits.len(), show(at(50)), show(at(99)), show(max))
 }
 
-/// `through`: where the programs work, if not on the share's directory itself.
-fn run(keys: &str, through: Option<&Path>, changes: usize, bound: Duration) {
-    let env = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
-    let changes = env("COHERENCE_CHANGES").map_or(changes, |n| n as usize);
-    let seed = env("COHERENCE_SEED").unwrap_or(1);
-    let server = Server::start("signing = \"offered\"", &[("share", keys)]);
-    let mut world = World::new(&server, bound);
-    let mut rng = Rng(seed);
-    world.fill();
-    for n in 0..changes {
-        let (root, disk) = (through.unwrap_or(&world.root).to_owned(), on_disk(&world.root));
-        let changed = Instant::now();
-        // It may have to wait for the client.
-        let program = std::thread::spawn(move || (mutate(&root, &disk, &mut rng, n), rng));
-        while through.is_some() && !program.is_finished() {
-            world.hear(changed);
-        }
-        let (what, next) = program.join().expect("a change");
-        rng = next;
-        if let Some(what) = what {
-            world.settle(changed, &format!("seed {seed}, change {n}: {what}"));
-            world.fill();
-        }
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|v| v.parse().ok())
+}
+
+/// A server, and programs that change what it shares.
+struct Scene {
+    server: Server,
+    world: World,
+    places: Vec<Place>,
+    /// The change may have to wait for the client.
+    waits_for_client: bool,
+    /// Names of one file in several directories: each has to be watched, for the size that its listing shows.
+    links: bool,
+    rng: Rng,
+    seed: u64,
+}
+
+impl Scene {
+    fn new(server: Server, truth: &[PathBuf], bound: Duration) -> Scene {
+        let world = World::new(&server, truth, bound);
+        let places = vec![Place { at: truth[0].clone(), truth: truth.to_owned() }];
+        let seed = setting("COHERENCE_SEED").unwrap_or(1);
+        Scene { server, world, places, waits_for_client: false, links: true, rng: Rng(seed), seed }
     }
-    println!("{keys}: {changes} changes, {}", spread(world.waits));
+
+    /// One change, `n`th of all. None: there was nothing to be done.
+    fn change(&mut self, n: usize) -> Option<String> {
+        let place = &self.places[n % self.places.len()];
+        let (root, disk) = (place.at.clone(), on_disk(&place.truth));
+        mutate(&root, &disk, &mut self.rng, n, self.links)
+    }
+
+    /// As many; the client is told what it has to be after each of them, or after some in a row.
+    fn play(&mut self, name: &str, changes: usize) {
+        let changes = setting("COHERENCE_CHANGES").map_or(changes, |n| n as usize);
+        self.world.fill();
+        for n in 0..changes {
+            let changed = Instant::now();
+            let what = if self.waits_for_client { self.change_and_hear(n) } else { self.change(n) };
+            if let Some(what) = what {
+                if self.rng.below(4) == 0 {
+                    // On to the next one, with what has been heard so far.
+                    self.world.hear(changed);
+                    self.world.fill();
+                    continue;
+                }
+                self.world.settle(changed, &format!("seed {}, change {n}: {what}", self.seed));
+                self.world.fill();
+            }
+        }
+        self.world.settle(Instant::now(), "the end");
+        println!("{name}: {changes} changes, {}", spread(std::mem::take(&mut self.world.waits)));
+    }
+
+    fn change_and_hear(&mut self, n: usize) -> Option<String> {
+        let place = &self.places[n % self.places.len()];
+        let (root, disk) = (place.at.clone(), on_disk(&place.truth));
+        let mut rng = Rng(self.rng.0);
+        let changed = Instant::now();
+        let program = std::thread::spawn(move || (mutate(&root, &disk, &mut rng, n, true), rng));
+        while !program.is_finished() {
+            self.world.hear(changed);
+        }
+        let (what, rng) = program.join().expect("a change");
+        self.rng = rng;
+        what
+    }
+}
+
+/// On the share's own directory. `through`: where the programs work, if not there.
+fn run(keys: &str, through: Option<&Path>, changes: usize, bound: Duration) {
+    let server = Server::start("signing = \"offered\"", &[("share", keys)]);
+    let truth = [server.path("share")];
+    let mut scene = Scene::new(server, &truth, bound);
+    if let Some(through) = through {
+        scene.places[0].at = through.to_owned();
+        scene.waits_for_client = true;
+    }
+    scene.play(keys, changes);
 }
 
 #[test]

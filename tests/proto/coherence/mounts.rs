@@ -1,0 +1,61 @@
+//! The same on other file systems, changed where the kernel of this machine does not see it, too.
+
+use std::time::Duration;
+
+use super::{Place, Scene, Server};
+use crate::common::mount::{Missing, Mount};
+
+/// Some hundred, as they are found one interval after the other.
+const CHANGES: usize = 150;
+const BOUND: Duration = Duration::from_secs(20);
+
+/// What a share of it says, that it is seen at the level `level`, and the scene. `far`: the directories changed.
+fn play(name: &str, mount: Result<Mount, Missing>, far: usize, changes: usize, level: &str) {
+    let mount = match mount {
+        Ok(mount) => mount,
+        Err(why) => return eprintln!("{name} skipped: {why}"),
+    };
+    let keys = format!("path = {:?}\npoll_interval = \"100ms\"", mount.path());
+    let server = Server::start("signing = \"offered\"", &[("share", &keys)]);
+    let truth: Vec<_> = match far {
+        0 => vec![mount.path()],
+        far => (0..far).map(|n| mount.far(n)).collect(),
+    };
+    let mut scene = Scene::new(server, &truth, BOUND);
+    if far > 0 {
+        // In each of the directories, and through the mount.
+        scene.places = truth.iter().map(|at| Place { at: at.clone(), truth: vec![at.clone()] }).collect();
+        scene.places.push(Place { at: mount.path(), truth });
+    }
+    scene.play(name, changes);
+    let status = scene.server.status();
+    let line = status.lines().find(|line| line.trim_start().starts_with("share ")).expect("the share");
+    println!("{}", line.trim());
+    assert!(line.contains(level), "{status}");
+}
+
+#[test]
+fn on_btrfs() {
+    play("btrfs", Mount::btrfs(), 0, 1_000, "async");
+}
+
+#[test]
+fn beneath_bindfs() {
+    play("bindfs", Mount::bindfs(), 1, CHANGES, "poll <= ");
+}
+
+#[test]
+fn at_the_far_end_of_sshfs() {
+    play("sshfs", Mount::sshfs(&["dir_cache=no"]), 1, CHANGES, "poll <= ");
+}
+
+/// It keeps what it has been told for a second.
+#[test]
+fn at_the_far_end_of_sshfs_that_caches() {
+    play("sshfs, cache", Mount::sshfs(&["dcache_timeout=1"]), 1, 20, "poll <= ");
+}
+
+#[test]
+fn in_the_branches_of_mergerfs() {
+    play("mergerfs", Mount::mergerfs(), 2, CHANGES, "poll <= ");
+}
