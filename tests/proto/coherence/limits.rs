@@ -52,7 +52,7 @@ fn overflow(source: &str, server: Server) {
     for burst in 0..bursts {
         scene.server.freeze();
         // Names that differ, or they are merged; each comes and goes.
-        for n in 0..=kept {
+        for n in 0..kept + kept / 4 {
             let name = directory.join(format!("burst{n}"));
             fs::hard_link(&elsewhere, &name).expect("a link");
             fs::remove_file(&name).expect("an unlink");
@@ -88,7 +88,7 @@ fn exhausted(limits: &[(&str, usize)], sysctl: &str) {
     let truth = [server.path("share")];
     let mut scene = Scene::new(server, &truth, BOUND);
     scene.world.refused = Some(0);
-    scene.links = false;
+    scene.plain = true;
     scene.play(sysctl, 300);
     let refused = scene.world.refused.expect("a count");
     assert!(refused > 0 && scene.world.granted > 0, "{refused} of {}", scene.world.granted);

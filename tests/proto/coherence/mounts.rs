@@ -1,22 +1,28 @@
 //! The same on other file systems, changed where the kernel of this machine does not see it, too.
 
-use std::time::Duration;
+use std::fs;
+use std::io::Write;
+use std::time::{Duration, Instant};
 
-use super::{Place, Scene, Server};
+use super::{Belief, Place, Scene, Server};
 use crate::common::mount::{Missing, Mount};
 
 /// Some hundred, as they are found one interval after the other.
 const CHANGES: usize = 150;
 const BOUND: Duration = Duration::from_secs(20);
 
-/// What a share of it says, that it is seen at the level `level`, and the scene. `far`: the directories changed.
+fn share(mount: &Mount) -> Server {
+    let keys = format!("path = {:?}\npoll_interval = \"100ms\"", mount.path());
+    Server::start("signing = \"offered\"", &[("share", &keys)])
+}
+
+/// `far`: how many directories it shows, which are changed then. `level`: what the server says of it.
 fn play(name: &str, mount: Result<Mount, Missing>, far: usize, changes: usize, level: &str) {
     let mount = match mount {
         Ok(mount) => mount,
         Err(why) => return eprintln!("{name} skipped: {why}"),
     };
-    let keys = format!("path = {:?}\npoll_interval = \"100ms\"", mount.path());
-    let server = Server::start("signing = \"offered\"", &[("share", &keys)]);
+    let server = share(&mount);
     let truth: Vec<_> = match far {
         0 => vec![mount.path()],
         far => (0..far).map(|n| mount.far(n)).collect(),
@@ -58,4 +64,33 @@ fn at_the_far_end_of_sshfs_that_caches() {
 #[test]
 fn in_the_branches_of_mergerfs() {
     play("mergerfs", Mount::mergerfs(), 2, CHANGES, "poll <= ");
+}
+
+/// Clients keep files open when they give up what they cache, and read again through the same handle: what the kernel
+/// has in its cache of a FUSE file system is old then.
+fn read_again(name: &str, mount: Result<Mount, Missing>) {
+    let mount = match mount {
+        Ok(mount) => mount,
+        Err(why) => return eprintln!("{name} skipped: {why}"),
+    };
+    let (server, truth) = (share(&mount), mount.far(0));
+    let mut scene = Scene::new(server, std::slice::from_ref(&truth), BOUND);
+    fs::write(truth.join("f"), "a").expect("a file");
+    scene.world.fill();
+    // The length stays: on sshfs, most times, so does the time.
+    let mut file = fs::OpenOptions::new().write(true).open(truth.join("f")).expect("a file");
+    file.write_all(b"b").expect("a write");
+    scene.world.settle(Instant::now(), "a byte");
+    let open = scene.world.cache["f"].file_id;
+    assert_eq!(scene.world.read(open), Belief::Content(b"b".to_vec()), "{name}");
+}
+
+#[test]
+fn what_is_read_again_on_bindfs_is_new() {
+    read_again("bindfs", Mount::bindfs());
+}
+
+#[test]
+fn what_is_read_again_on_sshfs_is_new() {
+    read_again("sshfs", Mount::sshfs(&["dir_cache=no"]));
 }
