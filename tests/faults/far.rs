@@ -111,7 +111,7 @@ fn a_mount_within_a_share_is_looked_at_and_holds_up_nobody() {
     let told = c.wait_for(|reply| reply.header.command == Command::OPLOCK_BREAK);
     let told = OplockBreak::decode(&mut told.reader()).unwrap();
     assert_eq!(told, OplockBreak { oplock_level: OplockLevel::NONE, file_id: far.file_id });
-    let line = status(&server).lines().find(|line| line.trim().starts_with("around")).unwrap().to_owned();
+    let line = server.status().lines().find(|line| line.trim().starts_with("around")).unwrap().to_owned();
     assert!(line.contains("async") && line.contains("on mounts within: poll <= "), "{line}");
 
     backend.tell("stall getattr");
