@@ -8,6 +8,7 @@
 
 #[path = "../../tests/proto/client/mod.rs"]
 mod client;
+mod leases;
 mod ops;
 mod server;
 
@@ -47,6 +48,8 @@ struct Args {
     depth: usize,
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    #[command(flatten)]
+    leases: leases::Tree,
 }
 
 impl Args {
@@ -116,6 +119,9 @@ fn main() {
     let args = Args::parse();
     if args.op == ops::Name::Idle {
         return idle(&args);
+    }
+    if args.op == ops::Name::Leases {
+        return leases::run(&args);
     }
     let count = Arc::new(Count::default());
     let ready = Arc::new(Barrier::new(args.connections + 1));

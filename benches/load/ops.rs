@@ -36,6 +36,7 @@ pub enum Name {
     Stat,
     Logon,
     Idle,
+    Leases,
 }
 
 pub enum Step {
@@ -80,7 +81,7 @@ pub fn start(name: Name, c: &mut Client, index: usize, depth: usize) -> Box<dyn 
         }),
         Name::List => Box::new(List { state: vec![(0, FileId::default()); depth] }),
         Name::Stat => Box::new(Stat),
-        Name::Logon | Name::Idle => unreachable!("has no chain of requests"),
+        Name::Logon | Name::Idle | Name::Leases => unreachable!("has no chain of requests"),
     }
 }
 
