@@ -62,7 +62,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 /// Begins a listing, or begins it again, as the flags say. A pattern counts only then (MS-FSA 2.1.5.6.3). Returns
 /// what to say when nothing is found. (INDEX_SPECIFIED is ignored, as by NTFS: entries have no index.)
 fn begin(
-    slot: &mut Option<Listing>,
+    slot: &mut Option<Box<Listing>>,
     flags: QueryDirectoryFlags,
     pattern: &str,
 ) -> Result<NtStatus, NtStatus> {
@@ -71,7 +71,7 @@ fn begin(
     }
     match slot {
         None => {
-            *slot = Some(listing(if pattern.is_empty() { "*" } else { pattern })?);
+            *slot = Some(Box::new(listing(if pattern.is_empty() { "*" } else { pattern })?));
             Ok(NtStatus::NO_SUCH_FILE)
         }
         Some(present) => {
@@ -80,7 +80,7 @@ fn begin(
                     present.scan.rewind();
                     present.done = false;
                 } else {
-                    *present = listing(pattern)?;
+                    **present = listing(pattern)?;
                 }
             }
             Ok(NtStatus::NO_MORE_FILES)

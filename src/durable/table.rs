@@ -315,7 +315,8 @@ mod tests {
         let tree = Arc::new(TreeConnect::new(TreeId(1), share, identity, AccessMask::FILE_ALL, false, true));
         let context = crate::rpc::Context::default();
         let pipe = crate::rpc::open("srvsvc", Arc::new(context)).expect("a pipe");
-        let kind = OpenKind::Pipe(PipeOpen { name: "srvsvc".into(), pipe, counted: Arc::default() });
+        let kind =
+            OpenKind::Pipe(Box::new(PipeOpen { name: "srvsvc".into(), pipe, counted: Arc::default() }));
         let file_id = FileId { persistent: id, volatile: id };
         let open = Open::new(file_id, SessionId(7), "alice".into(), tree, kind, 0);
         let durability = Durability {

@@ -20,8 +20,9 @@ use crate::types::{AccessMask, FileTime, Guid, NodeKey, NtStatus, OpenId, Sessio
 /// Everything open on one export. See the module's documentation.
 #[derive(Debug)]
 pub struct Tree {
-    pub(super) opens: HashMap<OpenId, OpenEntry>,
-    pub(super) nodes: HashMap<NodeKey, Node>,
+    // Boxed, as the nodes: a table that has just grown is more than half empty.
+    pub(super) opens: HashMap<OpenId, Box<OpenEntry>>,
+    pub(super) nodes: HashMap<NodeKey, Box<Node>>,
     pub(super) links: Slab<Link>,
     /// Links that are in the namespace, by path. A path has at most one.
     pub(super) paths: BTreeMap<RelPath, LinkNo>,
@@ -356,7 +357,7 @@ impl Tree {
         }
         self.opens.insert(
             ask.open,
-            OpenEntry {
+            Box::new(OpenEntry {
                 node: ask.node,
                 link,
                 directory: ask.directory,
@@ -372,7 +373,7 @@ impl Tree {
                 lease: ask.lease.map(|ask| Box::new(OpenLease { id: ask.id, parent: ask.parent })),
                 wrote: false,
                 local: ask.local,
-            },
+            }),
         );
     }
 

@@ -7,6 +7,7 @@ use crate::fsa::LeaseId;
 use crate::types::{Guid, LeaseKey, NtStatus, OpenId};
 use crate::watch::{Interest, NoWatch, Token};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -24,7 +25,7 @@ pub struct Lease {
     /// Changes from outside are told, of this kind. Without that it is granted nothing.
     watched: Mutex<Option<(Interest, Token)>>,
     /// Lease.LeaseOpens.
-    opens: Mutex<Vec<OpenId>>,
+    opens: Mutex<SmallVec<[OpenId; 2]>>,
     table: Weak<Table>,
 }
 

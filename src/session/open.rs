@@ -56,20 +56,23 @@ pub enum Notice {
     Lease(LeaseBreakNotification),
 }
 
-/// Breaks of an oplock or lease that the client does not know of yet: the answer that tells him goes first.
+/// Breaks of an oplock or lease that the client does not know of yet: the answer that tells him goes first. Most are never
+/// broken, so this is small while there is nothing.
 #[derive(Debug, Default)]
-pub struct Breaks {
-    held_back: Mutex<HeldBack>,
-    /// The last one that was sent, and where. The client may not have heard of it if the connection is lost.
-    sent: Mutex<Option<Sent>>,
-    serial: AtomicU64,
-}
+pub struct Breaks(Mutex<Told>);
 
-/// What waits for answers that tell of the oplock or lease, and for how many of them.
 #[derive(Debug, Default)]
-struct HeldBack {
+struct Told {
+    /// Answers that tell of the oplock or lease, and are waited for.
     answers: u32,
+    /// What waits for them.
     due: Vec<Break>,
+    /// How many were sent.
+    serial: u64,
+    /// The number of the last one, until it is answered.
+    waited_for: Option<u64>,
+    /// The last one, and where. The client may not have heard of it if the connection is lost.
+    sent: Option<Box<Sent>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,52 +85,55 @@ struct Sent {
 impl Breaks {
     /// From here on, until [`Breaks::announced`]; each time.
     pub fn hold_back(&self) {
-        self.held_back.lock().answers += 1;
+        self.0.lock().answers += 1;
     }
 
     /// Some: to be told now.
     pub fn due(&self, due: Break) -> Option<Break> {
-        let mut held = self.held_back.lock();
-        if held.answers == 0 {
+        let mut told = self.0.lock();
+        if told.answers == 0 {
             return Some(due);
         }
-        held.due.push(due);
+        told.due.push(due);
         None
     }
 
     /// An answer is on its way. What was held back, if it was for this one.
     pub fn announced(&self) -> Vec<Break> {
-        let mut held = self.held_back.lock();
-        held.answers = held.answers.saturating_sub(1);
-        if held.answers == 0 { std::mem::take(&mut held.due) } else { Vec::new() }
+        let mut told = self.0.lock();
+        told.answers = told.answers.saturating_sub(1);
+        if told.answers == 0 { std::mem::take(&mut told.due) } else { Vec::new() }
     }
 
     /// It goes out on this connection, perhaps not for the first time. The number is that of the break.
     pub fn sent(&self, on: ConnId, what: Break, before: Option<Unheard>) -> u64 {
-        let serial =
-            before.map_or_else(|| self.serial.fetch_add(1, Ordering::Relaxed), |unheard| unheard.serial);
-        *self.sent.lock() = Some(Sent { on, serial, what });
+        let mut told = self.0.lock();
+        let serial = before.map_or(told.serial, |unheard| unheard.serial);
+        told.serial = told.serial.max(serial + 1);
+        told.waited_for = Some(serial);
+        told.sent = Some(Box::new(Sent { on, serial, what }));
         serial
     }
 
     /// The client has heard of it.
     pub fn answered(&self) {
-        *self.sent.lock() = None;
+        let mut told = self.0.lock();
+        (told.waited_for, told.sent) = (None, None);
     }
 
-    /// Neither answered nor followed by another break.
+    /// Neither answered nor followed by another break. (Also while it is on its way to another connection.)
     pub fn is_waited_for(&self, serial: u64) -> bool {
-        self.sent.lock().is_some_and(|sent| sent.serial == serial)
+        self.0.lock().waited_for == Some(serial)
     }
 
     /// The same, and this is where it was sent last.
     pub fn is_on(&self, conn: ConnId, serial: u64) -> bool {
-        self.sent.lock().is_some_and(|sent| sent.serial == serial && sent.on == conn)
+        self.0.lock().sent.as_ref().is_some_and(|sent| sent.serial == serial && sent.on == conn)
     }
 
     /// What was sent on a connection that is lost or silent, and not answered: to be told on another.
     pub fn unheard(&self, on: ConnId) -> Option<Unheard> {
-        let sent = self.sent.lock().take_if(|sent| sent.on == on)?;
+        let sent = self.0.lock().sent.take_if(|sent| sent.on == on)?;
         Some(Unheard { what: sent.what, serial: sent.serial })
     }
 }
@@ -142,7 +148,7 @@ pub struct Unheard {
 #[derive(Debug)]
 pub enum OpenKind {
     File(FileOpen),
-    Pipe(PipeOpen),
+    Pipe(Box<PipeOpen>),
 }
 
 /// An open file or directory.
@@ -155,7 +161,7 @@ pub struct FileOpen {
     pub access: AccessMask,
     pub options: CreateOptions,
     /// Where QUERY_DIRECTORY goes on.
-    pub listing: Mutex<Option<Listing>>,
+    pub listing: Mutex<Option<Box<Listing>>>,
     /// CurrentByteOffset: what FilePositionInformation tells.
     pub position: AtomicU64,
     /// The first user whose quota a query that goes on begins with.

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::io::{Errno, Result};
+use smallvec::SmallVec;
 
 use super::check;
 use super::file::{FdName, proc_fds};
@@ -134,7 +135,7 @@ fn fid(record: &[u8]) -> Option<(Fid, &[u8])> {
     let fsid = u64::from(u32_at(record, 0)?) | u64::from(u32_at(record, 4)?) << 32;
     let size = u32_at(record, 8)? as usize;
     let kind = u32_at(record, 12)? as i32;
-    let bytes = record.get(16..16 + size)?.to_vec();
+    let bytes = SmallVec::from_slice(record.get(16..16 + size)?);
     Some((Fid { fsid, handle: FileHandle { kind, bytes } }, &record[16 + size..]))
 }
 

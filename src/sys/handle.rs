@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::fs::OFlags;
 use rustix::io::{Errno, Result};
+use smallvec::SmallVec;
 
 use super::check;
 
@@ -11,7 +12,7 @@ use super::check;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FileHandle {
     pub kind: i32,
-    pub bytes: Vec<u8>,
+    pub bytes: SmallVec<[u8; 16]>,
 }
 
 /// `struct file_handle` with room for the largest.
@@ -56,7 +57,7 @@ fn get<Fd: AsFd>(fd: Fd, flags: i32) -> Result<FileHandle> {
     };
     check(ret)?;
     let used = (raw.handle_bytes as usize).min(size);
-    Ok(FileHandle { kind: raw.handle_type, bytes: raw.handle[..used].to_vec() })
+    Ok(FileHandle { kind: raw.handle_type, bytes: SmallVec::from_slice(&raw.handle[..used]) })
 }
 
 /// Opens by handle; `mount` is any descriptor on the file system. Needs CAP_DAC_READ_SEARCH.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::io::Result;
@@ -24,8 +25,8 @@ pub(super) struct Fanotify {
 /// What is watched, by the name it has in events and the other way round.
 #[derive(Default)]
 struct Known {
-    keys: HashMap<Fid, NodeKey>,
-    fids: HashMap<NodeKey, Fid>,
+    keys: HashMap<Arc<Fid>, NodeKey>,
+    fids: HashMap<NodeKey, Arc<Fid>>,
     /// File system ids by device.
     devices: HashMap<u64, u64>,
 }
@@ -141,11 +142,11 @@ impl Source for Fanotify {
                 fsid
             }
         };
-        let fid = Fid { fsid, handle: handle::name_of(object)? };
+        let fid = Arc::new(Fid { fsid, handle: handle::name_of(object)? });
         {
             // Before the first event can come.
             let mut known = self.known.lock();
-            if let Some(old) = known.fids.insert(key, fid.clone())
+            if let Some(old) = known.fids.insert(key, Arc::clone(&fid))
                 && old != fid
             {
                 known.keys.remove(&old);

@@ -148,7 +148,7 @@ impl Shared {
             let mut inner = self.inner.lock();
             for dir in due {
                 if let Some(entry) = inner.table.get_mut(dir) {
-                    entry.read = Default::default();
+                    entry.read = None;
                 }
             }
         }

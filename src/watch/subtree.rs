@@ -1,6 +1,5 @@
 //! Watches of everything beneath a directory: the kernel watches single directories, so each one is marked.
 
-use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -95,7 +94,7 @@ impl Shared {
             return self.walk(&found.object, interest);
         }
         if let Some(entry) = self.inner.lock().table.get_mut(key) {
-            entry.fresh = Some(HashSet::new());
+            entry.fresh = Some(Box::default());
         }
         let entries = list(found.object.as_fd()).unwrap_or_default();
         let mut changes = Vec::new();
@@ -106,16 +105,16 @@ impl Shared {
             let heard = entry.fresh.take().unwrap_or_default();
             for (name, directory) in entries {
                 // Its event is here, or it is our own and was told.
-                let told = heard.contains(&name) || self.ledger.last(key, &name) == Some(true);
+                let told = heard.0.contains(&name) || self.ledger.last(key, &name) == Some(true);
                 if !told {
-                    entry.read.insert(name.clone());
+                    entry.read.get_or_insert_default().0.insert(name.clone());
                     changes.push(Change::created(path.child(&name), directory));
                 }
-                if directory && !heard.contains(&name) {
+                if directory && !heard.0.contains(&name) {
                     below.push(Task::Enter { at: (key, name), moved: false });
                 }
             }
-            if !entry.read.is_empty() {
+            if entry.read.is_some() {
                 inner.cleared.push(key);
             }
         }

@@ -29,18 +29,23 @@ pub(super) struct Entry {
     /// It stands in a directory of a subtree that is watched as a whole, under this name.
     under: Option<(NodeKey, Name)>,
     /// Such a subtree's: its directory is being read, and these names were heard of meanwhile.
-    pub fresh: Option<HashSet<Name>>,
+    pub fresh: Option<Box<Names>>,
     /// Told by reading it; their events may still wait to be read.
-    pub read: HashSet<Name>,
+    pub read: Option<Box<Names>>,
     /// Since when nobody wants it.
     pub idle: Option<Instant>,
     /// When somebody last began to want it.
     pub used: Instant,
 }
 
+/// Few directories have any: apart, so that the others are small.
+#[derive(Debug, Default)]
+pub(super) struct Names(pub HashSet<Name>);
+
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    entries: HashMap<NodeKey, Entry>,
+    /// Boxed: a table that has just grown is more than half empty.
+    entries: HashMap<NodeKey, Box<Entry>>,
     /// The other way round of `under`.
     below: HashMap<NodeKey, HashMap<Name, NodeKey>>,
     /// Entries that nobody wants.
@@ -85,6 +90,11 @@ impl Entry {
         self.deep > 0
     }
 
+    /// The name counts as told no longer. Whether it did.
+    pub fn unread(&mut self, name: &Name) -> bool {
+        self.read.as_mut().is_some_and(|read| read.0.remove(name))
+    }
+
     pub fn is_pinned(&self) -> bool {
         self.pins > 0
     }
@@ -92,11 +102,11 @@ impl Entry {
 
 impl Table {
     pub fn get(&self, key: NodeKey) -> Option<&Entry> {
-        self.entries.get(&key)
+        self.entries.get(&key).map(Box::as_ref)
     }
 
     pub fn get_mut(&mut self, key: NodeKey) -> Option<&mut Entry> {
-        self.entries.get_mut(&key)
+        self.entries.get_mut(&key).map(Box::as_mut)
     }
 
     /// Of a directory that is polled.
@@ -113,7 +123,7 @@ impl Table {
     }
 
     pub fn entries(&self) -> impl Iterator<Item = (NodeKey, &Entry)> {
-        self.entries.iter().map(|(key, entry)| (*key, entry))
+        self.entries.iter().map(|(key, entry)| (*key, &**entry))
     }
 
     /// Somebody wants it, and the source hears of `marked`.
@@ -187,7 +197,7 @@ impl Table {
         let idle = &mut self.idle;
         let entry = self.entries.entry(key).or_insert_with(|| {
             *idle += 1;
-            Entry {
+            Box::new(Entry {
                 directory,
                 marked: Interest::empty(),
                 via: Via::empty(),
@@ -198,10 +208,10 @@ impl Table {
                 place: None,
                 under: None,
                 fresh: None,
-                read: HashSet::new(),
+                read: None,
                 idle: Some(now),
                 used: now,
-            }
+            })
         });
         entry.marked |= marked;
         entry.via |= via;
@@ -347,7 +357,7 @@ impl Table {
         for below in self.subtree(key) {
             self.settle(below, now);
         }
-        Some(entry)
+        Some(*entry)
     }
 
     /// Entries that nobody has wanted since `then`.

@@ -125,7 +125,7 @@ impl One<'_> {
     /// A name that was told by reading its directory is gone; when it comes again, that is news.
     fn unread(&mut self, at: &(NodeKey, Name)) {
         if let Some(entry) = self.table.get_mut(at.0) {
-            entry.read.remove(&at.1);
+            entry.unread(&at.1);
         }
     }
 
@@ -147,9 +147,9 @@ impl One<'_> {
         }
         if let Some(entry) = self.table.get_mut(at.0) {
             if let Some(fresh) = &mut entry.fresh {
-                fresh.insert(at.1.clone());
+                fresh.0.insert(at.1.clone());
             }
-            if !moved && entry.read.remove(&at.1) {
+            if !moved && entry.unread(&at.1) {
                 return;
             }
         }

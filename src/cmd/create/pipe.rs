@@ -24,7 +24,7 @@ pub fn open(ctx: &mut Ctx<'_>, request: &CreateRequest<'_>, reply: &mut Reply) -
     let pipe =
         rpc::open(&request.name, Arc::new(context(ctx, &who))).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let id = ctx.gate.opens.new_id();
-    let kind = OpenKind::Pipe(PipeOpen { name: request.name.to_lowercase(), pipe, counted });
+    let kind = OpenKind::Pipe(Box::new(PipeOpen { name: request.name.to_lowercase(), pipe, counted }));
     let sequence = ctx.header.channel_sequence();
     let open = Arc::new(Open::new(id, session.id, who.user.clone(), Arc::clone(&tree), kind, sequence));
     tree.share.opens.fetch_add(1, Ordering::Relaxed);

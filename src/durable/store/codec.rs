@@ -146,7 +146,7 @@ fn version1(r: &mut Reader<'_>) -> Result<Record, DecodeError> {
         path: bytes(r)?,
         stream: option(r, text)?,
         object: Lasting {
-            handle: option(r, |r| Ok(FileHandle { kind: r.u32(WHAT)? as i32, bytes: bytes(r)? }))?,
+            handle: option(r, |r| Ok(FileHandle { kind: r.u32(WHAT)? as i32, bytes: bytes(r)?.into() }))?,
             key: NodeKey { dev: r.u64(WHAT)?, ino: r.u64(WHAT)? },
             born: r.time(WHAT)?,
         },

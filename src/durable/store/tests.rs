@@ -26,7 +26,7 @@ fn record(persistent: u64) -> Record {
         path: b"dir/\xFF".to_vec(),
         stream: None,
         object: Lasting {
-            handle: Some(FileHandle { kind: -1, bytes: vec![1, 2, 3] }),
+            handle: Some(FileHandle { kind: -1, bytes: vec![1, 2, 3].into() }),
             key: NodeKey { dev: 5, ino: 6 },
             born: FileTime(8),
         },

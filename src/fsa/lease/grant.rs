@@ -76,7 +76,7 @@ impl Tree {
         } else {
             return OplockLevel::NONE;
         };
-        stream.caching.held.push(Held::oplock(open, state_of(granted)));
+        stream.caching.hold(Held::oplock(open, state_of(granted)));
         granted
     }
 

@@ -178,6 +178,14 @@ impl Caching {
         self.held.iter().all(|h| h.state.is_empty())
     }
 
+    /// Most streams have one holder for good.
+    fn hold(&mut self, held: Held) {
+        if self.held.is_empty() {
+            self.held.reserve_exact(1);
+        }
+        self.held.push(held);
+    }
+
     /// Somebody was told, and has not answered yet.
     fn is_breaking(&self) -> bool {
         self.held.iter().any(|h| h.breaking.is_some())
@@ -191,7 +199,7 @@ impl Caching {
     pub fn enter(&mut self, ask: &LeaseAsk) {
         match self.find(Who::Lease(ask.id)) {
             Some(held) => held.opens += 1,
-            None => self.held.push(Held {
+            None => self.hold(Held {
                 who: Who::Lease(ask.id),
                 state: LeaseState::empty(),
                 breaking: None,
