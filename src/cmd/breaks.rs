@@ -1,6 +1,7 @@
 //! Telling the holder of an oplock or a lease that it was broken (MS-SMB2 3.3.4.6, 3.3.4.7): on one of his connections,
 //! and on another if that one is lost or silent.
 
+use super::overdue::Overdue;
 use super::{Gate, close, effects, reply};
 use crate::conn::Connection;
 use crate::fsa::LeaseId;
@@ -10,7 +11,7 @@ use crate::sys::socket::unacknowledged;
 use crate::types::{ConnId, LeaseState, MessageId};
 use crate::wire::header::{Command, Header};
 use crate::wire::oplock_break::OplockBreak;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A client has this long to answer a break (MS-SMB2 3.3.2.1).
@@ -161,7 +162,7 @@ fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unhear
             expect_answer(gate, holder, serial);
         }
         if channel.more {
-            expect_delivery(gate, holder, channel.conn, serial);
+            expect_delivery(gate, holder, &channel.conn, serial);
         }
         return;
     }
@@ -205,45 +206,94 @@ fn alive(gate: &Gate, id: ConnId) -> Option<Arc<Connection>> {
     gate.conn(id).filter(|conn| !conn.is_ended())
 }
 
+/// Breaks that were sent.
+pub struct Pending {
+    answers: Overdue<Told>,
+    deliveries: Overdue<(Told, Weak<Connection>)>,
+}
+
+impl Default for Pending {
+    fn default() -> Pending {
+        Pending { answers: Overdue::new(TIMEOUT), deliveries: Overdue::new(SILENCE) }
+    }
+}
+
+/// Who was told, and the number of the break. He is not held on to: the key of a lease that ends is free again.
+struct Told {
+    holder: WeakHolder,
+    serial: u64,
+}
+
+enum WeakHolder {
+    Open(Weak<Open>),
+    Lease(Weak<Lease>),
+}
+
+impl Told {
+    fn new(holder: &Holder, serial: u64) -> Told {
+        let holder = match holder {
+            Holder::Open(open) => WeakHolder::Open(Arc::downgrade(open)),
+            Holder::Lease(lease) => WeakHolder::Lease(Arc::downgrade(lease)),
+        };
+        Told { holder, serial }
+    }
+
+    /// Whose break it is, if he is still there and has not answered.
+    fn waited_for(&self) -> Option<Holder> {
+        let holder = match &self.holder {
+            WeakHolder::Open(open) => open.upgrade().map(Holder::Open),
+            WeakHolder::Lease(lease) => lease.upgrade().map(Holder::Lease),
+        };
+        holder.filter(|holder| holder.breaks().is_waited_for(self.serial))
+    }
+}
+
 /// The right ends if the client does not answer in time, on whatever connection he was told.
 fn expect_answer(gate: &Arc<Gate>, holder: &Holder, serial: u64) {
-    let gate = Arc::clone(gate);
-    // A lease that ends meanwhile is not held on to: its key is free again.
-    let (open, lease) = match holder {
-        Holder::Open(open) => (Some(Arc::clone(open)), None),
-        Holder::Lease(lease) => (None, Some(Arc::downgrade(lease))),
-    };
-    gate.runtime.clone().spawn(async move {
-        tokio::time::sleep(TIMEOUT).await;
-        let lease = lease.and_then(|lease| lease.upgrade());
-        let holder = open.map(Holder::Open).or(lease.map(Holder::Lease));
-        if let Some(holder) = holder.filter(|holder| holder.breaks().is_waited_for(serial)) {
-            holder.give_up(&gate);
-        }
-    });
+    let matters = |told: &Told| told.waited_for().is_some();
+    Overdue::put(
+        gate,
+        |gate| &gate.breaks.answers,
+        Told::new(holder, serial),
+        matters,
+        |gate, told| {
+            if let Some(holder) = told.waited_for() {
+                holder.give_up(gate);
+            }
+        },
+    );
 }
 
 /// What the client's side does not acknowledge on one connection is sent on the next, until there is none.
-fn expect_delivery(gate: &Arc<Gate>, holder: &Holder, mut conn: Arc<Connection>, serial: u64) {
-    let (gate, holder) = (Arc::clone(gate), holder.clone());
-    gate.runtime.clone().spawn(async move {
-        loop {
-            tokio::time::sleep(SILENCE).await;
-            if !holder.breaks().is_on(conn.id, serial) || unacknowledged(&conn.stream).is_ok_and(|n| n == 0) {
-                return;
-            }
-            let behind = holder.channels(&gate).into_iter().skip_while(|c| c.conn.id != conn.id).skip(1);
-            let Some(next) = behind.into_iter().next() else { return };
-            let Some(unheard) = holder.breaks().unheard(conn.id) else { return };
-            log::info!("{}: silent; a break goes by {}", conn.peer, next.conn.peer);
-            transmit(&holder, &next, unheard.what, Some(unheard));
-            if next.conn.is_ended() {
-                if let Some(unheard) = holder.breaks().unheard(next.conn.id) {
-                    send(&gate, &holder, unheard.what, Some(unheard));
-                }
-                return;
-            }
-            conn = next.conn;
-        }
-    });
+fn expect_delivery(gate: &Arc<Gate>, holder: &Holder, conn: &Arc<Connection>, serial: u64) {
+    let sent = (Told::new(holder, serial), Arc::downgrade(conn));
+    let matters =
+        |(told, conn): &(Told, Weak<Connection>)| conn.strong_count() > 0 && told.waited_for().is_some();
+    Overdue::put(
+        gate,
+        |gate| &gate.breaks.deliveries,
+        sent,
+        matters,
+        |gate, (told, conn)| {
+            // With a connection that is lost, it goes to another anyway.
+            let (Some(holder), Some(conn)) = (told.waited_for(), conn.upgrade()) else { return };
+            deliver(gate, &holder, &conn, told.serial);
+        },
+    );
+}
+
+fn deliver(gate: &Arc<Gate>, holder: &Holder, conn: &Connection, serial: u64) {
+    if !holder.breaks().is_on(conn.id, serial) || unacknowledged(&conn.stream).is_ok_and(|n| n == 0) {
+        return;
+    }
+    let behind = holder.channels(gate).into_iter().skip_while(|c| c.conn.id != conn.id).skip(1);
+    let Some(next) = behind.into_iter().next() else { return };
+    let Some(unheard) = holder.breaks().unheard(conn.id) else { return };
+    log::info!("{}: silent; a break goes by {}", conn.peer, next.conn.peer);
+    transmit(holder, &next, unheard.what, Some(unheard));
+    if !next.conn.is_ended() {
+        expect_delivery(gate, holder, &next.conn, serial);
+    } else if let Some(unheard) = holder.breaks().unheard(next.conn.id) {
+        send(gate, holder, unheard.what, Some(unheard));
+    }
 }

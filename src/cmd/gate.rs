@@ -1,5 +1,6 @@
 //! What the whole server shares: the tables, the settings in force, the shares.
 
+use super::breaks;
 use crate::auth::accounts::{Accounts, Nss};
 use crate::auth::{self, Identity, UserDb, throttle::Throttle};
 use crate::config::{Encryption, Settings, Signing};
@@ -36,6 +37,8 @@ pub struct Gate {
     pub sessions: Sessions,
     pub opens: Opens,
     pub leases: Leases,
+    /// Breaks that clients have been told of.
+    pub breaks: breaks::Pending,
     /// As many as the process may have.
     pub open_files: usize,
     /// Clients are being asked for handles that they only keep.
@@ -102,6 +105,7 @@ impl Gate {
             sessions: Sessions::default(),
             opens: Opens::new(distance),
             leases: Leases::default(),
+            breaks: breaks::Pending::default(),
             open_files: crate::sys::process::open_files_limit(),
             recalling: AtomicBool::new(false),
             durable: durable::Table::default(),

@@ -20,6 +20,7 @@ pub mod lock;
 pub mod logoff;
 pub mod negotiate;
 pub mod oplock_break;
+mod overdue;
 pub mod pipe;
 pub mod query_directory;
 pub mod read;
