@@ -6,6 +6,7 @@ use super::{Ctx, Fail, Gate, effects};
 use crate::conn::flight::Answer;
 use crate::session::Lease;
 use crate::types::NtStatus;
+use crate::watch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,6 +23,11 @@ fn marks(limit: usize) -> (usize, usize) {
     (limit / 4 * 3, limit / 8 * 5)
 }
 
+/// Open files that there may be, but for what polling takes.
+fn limit(gate: &Gate) -> usize {
+    gate.open_files.saturating_sub(watch::polled())
+}
+
 /// May a session that has `held` of `all` open files have one more? Four times as many as are left: one that wants them all
 /// gets four fifths, each of ten such ones less than a tenth, and who needs few finds them.
 fn fair(held: usize, all: usize, limit: usize) -> bool {
@@ -31,7 +37,7 @@ fn fair(held: usize, all: usize, limit: usize) -> bool {
 /// Before an open. TOO_MANY_OPENED_FILES: it would be at the cost of other sessions.
 pub fn admit(ctx: &Ctx<'_>) -> Result<(), NtStatus> {
     let gate = ctx.gate;
-    match fair(ctx.session()?.open_count(), gate.opens.len(), gate.open_files) {
+    match fair(ctx.session()?.open_count(), gate.opens.len(), limit(gate)) {
         true => Ok(()),
         false => Err(NtStatus::TOO_MANY_OPENED_FILES),
     }
@@ -39,7 +45,7 @@ pub fn admit(ctx: &Ctx<'_>) -> Result<(), NtStatus> {
 
 /// After an open: are there so many that some should be given back?
 pub fn consider(gate: &Arc<Gate>) {
-    let (high, low) = marks(gate.open_files);
+    let (high, low) = marks(limit(gate));
     if gate.opens.len() <= high || gate.recalling.swap(true, Ordering::AcqRel) {
         return;
     }

@@ -89,7 +89,10 @@ impl Shared {
                 .unwrap_or(Err(Errno::PERM))
                 .and_then(|()| self.start_poller())
                 .map(|()| Via::POLL | kernel.unwrap_or_default())
-                .map_err(NoWatch::Failed),
+                .map_err(|errno| match errno {
+                    Errno::MFILE => NoWatch::Exhausted("LimitNOFILE= in the unit, or ulimit -n"),
+                    errno => NoWatch::Failed(errno),
+                }),
         };
         self.note_trouble(done.as_ref().err());
         done

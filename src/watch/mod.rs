@@ -31,6 +31,8 @@ mod table;
 mod tests;
 mod translate;
 
+pub use poll::descriptors as polled;
+
 use std::any::Any;
 use std::collections::HashSet;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -68,7 +70,7 @@ bitflags::bitflags! {
 pub enum NoWatch {
     #[error("switched off (watch = \"off\")")]
     Off,
-    /// A limit of the kernel's, and the sysctl that raises it.
+    /// A limit, and what raises it.
     #[error("no watches are left: raise {0}")]
     Exhausted(&'static str),
     #[error("the kernel cannot watch this file system: {0}")]

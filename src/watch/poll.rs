@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -31,6 +32,31 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// Somebody else may have changed it together with what is known.
 const DOUBT: Facets = Facets::DATA.union(Facets::LISTED);
 
+/// Objects that are polled, of all exported paths. Each costs a descriptor.
+static POLLED: AtomicUsize = AtomicUsize::new(0);
+
+/// Descriptors that polling takes now: never more than a quarter of those that the process may have.
+pub fn descriptors() -> usize {
+    POLLED.load(Ordering::Relaxed)
+}
+
+/// One of them.
+struct Counted(());
+
+impl Counted {
+    /// None: it would be one too many.
+    fn new(limit: usize) -> Option<Counted> {
+        let more = |polled| (polled < limit / 4).then_some(polled + 1);
+        POLLED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Counted(()))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        POLLED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What is polled.
 #[derive(Default)]
 pub(super) struct Polls {
@@ -54,6 +80,7 @@ impl Polls {
 struct Snap {
     /// `O_PATH`: closing it waits for nobody.
     fd: OwnedFd,
+    _counted: Counted,
     interest: Interest,
     print: Print,
     /// The print need not show the next change, see [`Print::is_fresh`].
@@ -87,6 +114,7 @@ impl Shared {
             snap.interest |= interest;
             return Ok(());
         }
+        let counted = Counted::new(sys::process::open_files_limit()).ok_or(Errno::MFILE)?;
         // Open before anything is looked at: it cannot become another's.
         let fd = sys::file::reopen(object, OFlags::PATH)?;
         let looked = self.now();
@@ -96,7 +124,7 @@ impl Shared {
             true => Some(list(fd.as_fd(), interest.contains(Interest::CONTENT))?.0),
             false => None,
         };
-        let snap = Snap { fd, interest, print, fresh: print.is_fresh(), names, looked };
+        let snap = Snap { fd, _counted: counted, interest, print, fresh: print.is_fresh(), names, looked };
         self.polls.lock().snaps.insert(key, Arc::new(Mutex::new(snap)));
         Ok(())
     }

@@ -232,29 +232,52 @@ fn who_does_not_lease_gets_none() {
 }
 
 /// A client that keeps every handle it may, and closes those that it is asked for.
+fn numbered(n: u16) -> CreateRequest<'static> {
+    let [high, low] = n.to_be_bytes();
+    let mut key = [low; 16];
+    key[1] = high;
+    let lease = Lease::V2 {
+        lease_key: LeaseKey(key),
+        lease_state: RH,
+        flags: LeaseFlags::empty(),
+        parent_lease_key: LeaseKey::default(),
+        epoch: 0,
+    };
+    CreateRequest {
+        requested_oplock_level: OplockLevel::LEASE,
+        create_contexts: vec![lease.to_context()],
+        ..file(&format!("f{n}"))
+    }
+}
+
+fn limit_files(server: &Server, most: u64) {
+    let pid = rustix::process::Pid::from_raw(server.pid() as i32);
+    let few = rustix::process::Rlimit { current: Some(most), maximum: Some(most) };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, few).expect("a limit");
+}
+
+/// What is polled costs a descriptor besides that of who holds the lease.
+#[test]
+fn polling_takes_a_quarter_of_the_open_files_at_most() {
+    let server = Server::start("signing = \"offered\"", &[("share", "watch = \"poll\"")]);
+    limit_files(&server, 400);
+    let mut c = server.client();
+    let opened: Vec<Opened> = (0..150).map(|n| c.create(&numbered(n)).expect("room")).collect();
+    let leased: Vec<bool> = opened.iter().map(|opened| state(opened) == RH).collect();
+    let granted = leased.iter().filter(|granted| **granted).count();
+    assert!(granted > 80 && granted <= 100, "{granted} of 150");
+    assert!(leased[..granted].iter().all(|granted| *granted), "the first ones");
+}
+
 #[test]
 fn who_cached_well_runs_out_of_no_handles() {
     let server = Server::plain();
     let mut c = server.client();
-    let pid = rustix::process::Pid::from_raw(server.pid() as i32);
-    let few = rustix::process::Rlimit { current: Some(160), maximum: Some(160) };
-    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, few).expect("a limit");
+    limit_files(&server, 160);
     let mut kept: std::collections::BTreeMap<u16, FileId> = Default::default();
     let mut asked = Vec::new();
     for n in 0..400u16 {
-        let [high, low] = n.to_be_bytes();
-        let mut key = [low; 16];
-        key[1] = high;
-        let lease = Lease::V2 {
-            lease_key: LeaseKey(key),
-            lease_state: RH,
-            flags: LeaseFlags::empty(),
-            parent_lease_key: LeaseKey::default(),
-            epoch: 0,
-        };
-        let mut request = leased(file(&format!("f{n}")), 0, RH, None);
-        request.create_contexts = vec![lease.to_context()];
-        let id = c.send(&request);
+        let id = c.send(&numbered(n));
         loop {
             let reply = c.receive();
             if let Some(told) = broken(&reply) {
