@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-/// So long after a change a record is written.
+/// So long after a change a record is written, at the earliest; at the latest twice as long.
 const SOON: Duration = Duration::from_millis(20);
 /// The same if only the file has changed, by its own client: until then, a server that is killed takes what the client
 /// caches for old.
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Default)]
 struct Queue {
     soon: Vec<Weak<Open>>,
+    /// Those that have waited for a turn: due at the next one.
+    due: Vec<Weak<Open>>,
     later: Vec<Weak<Open>>,
     /// When the first of these is due.
     later_at: Option<Instant>,
@@ -32,7 +34,18 @@ struct Queue {
 
 impl Queue {
     fn is_idle(&self) -> bool {
-        self.soon.is_empty() && self.gone.is_empty()
+        self.soon.is_empty() && self.due.is_empty() && self.gone.is_empty()
+    }
+
+    /// Whose records are to be written in this turn. An open of a moment is closed before its turn comes.
+    fn next(&mut self, now: Instant) -> Vec<Weak<Open>> {
+        let soon = std::mem::take(&mut self.soon);
+        let mut due = std::mem::replace(&mut self.due, soon);
+        if self.later_at.is_some_and(|at| at <= now) {
+            self.later_at = None;
+            due.append(&mut self.later);
+        }
+        due
     }
 }
 
@@ -202,11 +215,7 @@ impl Shared {
 
     fn turn(self: &Arc<Self>) {
         let mut queue = self.queue.lock();
-        let mut due = std::mem::take(&mut queue.soon);
-        if queue.later_at.is_some_and(|at| at <= Instant::now()) {
-            queue.later_at = None;
-            due.append(&mut queue.later);
-        }
+        let due = queue.next(Instant::now());
         let gone = std::mem::take(&mut queue.gone);
         drop(queue);
         if !gone.is_empty() {
@@ -259,5 +268,24 @@ impl Shared {
             self.remove(open.id.persistent);
         }
         if any { Ok(()) } else { Err(NONE) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_in_one_turn_is_due_in_the_next() {
+        let mut queue = Queue { soon: vec![Weak::new()], ..Queue::default() };
+        assert_eq!((queue.next(Instant::now()).len(), queue.is_idle()), (0, false));
+        queue.soon.push(Weak::new());
+        queue.soon.push(Weak::new());
+        assert_eq!((queue.next(Instant::now()).len(), queue.is_idle()), (1, false));
+        assert_eq!((queue.next(Instant::now()).len(), queue.is_idle()), (2, true));
+        queue.later.push(Weak::new());
+        queue.later_at = Some(Instant::now() + LATER);
+        assert_eq!(queue.next(Instant::now()).len(), 0);
+        assert_eq!((queue.next(Instant::now() + LATER).len(), queue.later_at), (1, None));
     }
 }
