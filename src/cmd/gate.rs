@@ -231,8 +231,8 @@ impl Gate {
     }
 
     /// Since the start.
-    pub fn seconds(&self) -> u64 {
-        self.started.elapsed().as_secs()
+    pub fn milliseconds(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// The connections of one client, the oldest first.

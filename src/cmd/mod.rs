@@ -146,7 +146,7 @@ impl Ctx<'_> {
             return Err(NtStatus::FILE_CLOSED);
         }
         self.file = Some(id);
-        open.lease.get().inspect(|lease| lease.touch(self.gate.seconds()));
+        open.lease.get().inspect(|lease| lease.touch(self.gate.milliseconds()));
         Ok(open)
     }
 

@@ -32,7 +32,17 @@ fn lease(ctx: &mut Ctx<'_>, answer: LeaseBreakAck, reply: &mut Reply) -> Handled
     let id = LeaseId { client, key: answer.lease_key };
     let lease = ctx.gate.leases.get(id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let area = &lease.area;
-    let effects = area.rules.lock().acknowledge_lease(id, answer.lease_state, area.now())?;
+    let mut rules = area.rules.lock();
+    let effects = match rules.acknowledge_lease(id, answer.lease_state, area.now()) {
+        Ok(effects) => effects,
+        Err(status) => {
+            if status == NtStatus::REQUEST_NOT_ACCEPTED {
+                ctx.effects.extend(rules.remind(id));
+            }
+            return Err(status.into());
+        }
+    };
+    drop(rules);
     lease.breaks.answered();
     lease.opens(&ctx.gate.opens).iter().for_each(|open| ctx.gate.keeper.changed(open));
     ctx.effects.extend(effects);

@@ -24,9 +24,16 @@ impl Tree {
             (Some(known), Some(&there)) if known == there => Effects::new(),
             (Some(known), _) => {
                 let from = self.links[known].path.clone();
-                self.move_paths(&from, &ask.path)
+                // Who knows it by its old name does not hear of it otherwise: what is told later finds nothing there.
+                let mut effects = self.break_all_from(&from);
+                effects.extend(self.move_paths(&from, &ask.path));
+                effects
             }
-            (None, Some(&stale)) => self.detach(stale),
+            (None, Some(&stale)) => {
+                let mut effects = self.break_all_from(&ask.path);
+                effects.extend(self.detach(stale));
+                effects
+            }
             (None, None) => Effects::new(),
         }
     }

@@ -85,12 +85,12 @@ impl Leases {
 }
 
 impl Lease {
-    /// One of its opens is used, `now` seconds after the start.
+    /// One of its opens is used, `now` milliseconds after the start.
     pub fn touch(&self, now: u64) {
         self.used.store(now, Ordering::Relaxed);
     }
 
-    /// When it was used last, in seconds after the start.
+    /// When it was used last, in milliseconds after the start.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }

@@ -115,6 +115,7 @@ fn an_open_waits_until_writes_are_given_up() {
     assert_eq!(told(&a.lease_broken()), (1, RWH, RH, true));
     assert_eq!(a.write(opened.file_id, 0, b"from the cache"), Ok(14));
     assert_eq!(a.acknowledge(1, RWH), NtStatus::REQUEST_NOT_ACCEPTED);
+    assert_eq!(told(&a.lease_broken()), (1, RWH, RH, true));
     assert_eq!(a.acknowledge(1, RH), NtStatus::SUCCESS);
     assert_eq!(a.acknowledge(1, RH), NtStatus::UNSUCCESSFUL);
     assert_eq!(a.acknowledge(9, RH), NtStatus::OBJECT_NAME_NOT_FOUND);
@@ -177,6 +178,26 @@ fn a_directory_is_renamed_once_the_handles_beneath_it_are_given_up() {
     assert_eq!(a.close(kept.file_id), NtStatus::SUCCESS);
     assert_eq!(b.wait(renames).status(), NtStatus::SUCCESS);
     assert!(server.path("share").join("e/f").exists());
+}
+
+/// Linux takes a break for old news that has the epoch of an answer to CREATE which crosses it.
+#[test]
+fn who_says_that_it_keeps_more_than_it_may_is_told_once_more() {
+    let server = Server::plain();
+    let (mut a, mut b) = (server.client(), server.client());
+    let opened = a.create(&leased(file("f"), 1, RWH, None)).unwrap();
+    assert_eq!(state(&opened), RWH);
+    let waits = b.send(&file("f"));
+    let first = a.lease_broken();
+    assert_eq!(told(&first), (1, RWH, RH, true));
+    assert_eq!(a.acknowledge(1, RWH), NtStatus::REQUEST_NOT_ACCEPTED);
+    let second = a.lease_broken();
+    assert_eq!((told(&second), second.new_epoch), ((1, RWH, RH, true), first.new_epoch + 1));
+    // But not for ever.
+    assert_eq!(a.acknowledge(1, RWH), NtStatus::REQUEST_NOT_ACCEPTED);
+    a.has_heard_nothing();
+    assert_eq!(a.acknowledge(1, RH), NtStatus::SUCCESS);
+    assert!(b.wait(waits).opened().is_ok());
 }
 
 /// Handles that are kept by an oplock are asked for as well, but nobody is asked for his own.

@@ -61,7 +61,7 @@ impl Wanted {
     /// The open is in its lease from here on. To be done before it can be found.
     pub fn enter(&self, gate: &Gate, open: &Open) {
         self.lease.add(open);
-        self.lease.touch(gate.seconds());
+        self.lease.touch(gate.milliseconds());
         let _ = open.lease.set(Arc::clone(&self.lease));
     }
 

@@ -1,7 +1,7 @@
 //! Answers to breaks (MS-SMB2 3.3.5.22, MS-FSA 2.1.5.19), and breaks that are not answered.
 
 use super::{LeaseId, LeaseState, Who};
-use crate::fsa::{Effects, Moment, Tree};
+use crate::fsa::{Effect, Effects, Moment, Tree};
 use crate::types::{NtStatus, OpenId, OplockLevel};
 
 impl Tree {
@@ -74,6 +74,27 @@ impl Tree {
         let woken = caching.settled();
         effects.extend(self.woken(woken));
         Ok(effects)
+    }
+
+    /// The client answered a break with more than it may keep. Linux does when an answer to CREATE, which has the break's epoch
+    /// already, crosses the break: for it that is the old news then, and it says what it has. Told once more, under the
+    /// next epoch, it gives up what it should. None: it was told so before, or its lease has no epoch.
+    #[must_use]
+    pub fn remind(&mut self, id: LeaseId) -> Option<Effect> {
+        let (caching, at) = self.held_by(id)?;
+        let held = &mut caching.held[at];
+        let breaking = held.breaking.as_mut().filter(|_| held.version2)?;
+        if std::mem::replace(&mut breaking.reminded, true) {
+            return None;
+        }
+        held.epoch = held.epoch.wrapping_add(1);
+        Some(Effect::BreakLease {
+            id,
+            from: held.state,
+            to: breaking.to,
+            acknowledge: true,
+            epoch: held.epoch,
+        })
     }
 
     /// The lease's break was not answered in time, or there is nobody to tell: nothing of it is left.

@@ -87,6 +87,8 @@ struct Breaking {
     to: LeaseState,
     /// What it will have been told to keep in the end.
     required: LeaseState,
+    /// It answered wrongly, and was told once more.
+    reminded: bool,
 }
 
 /// All rights to one stream, and who waits for some of them to be given up.
@@ -158,7 +160,7 @@ impl Held {
         let from = self.state;
         let acknowledge = from.intersects(WAITED_FOR);
         if acknowledge {
-            self.breaking = Some(Breaking { to, required });
+            self.breaking = Some(Breaking { to, required, reminded: false });
         } else {
             self.state = to;
         }

@@ -151,3 +151,16 @@ fn a_file_that_is_being_deleted_is_not_waited_for() {
     disposition(&mut tree, 1, Disposition::DELETE).unwrap();
     assert_eq!(refused(&mut tree, ask(2, 7, "a")), NtStatus::DELETE_PENDING);
 }
+
+/// By its old name it is cached by somebody who does not hear of it otherwise.
+#[test]
+fn a_file_that_is_found_elsewhere_is_cached_no_longer() {
+    let mut tree = Tree::new();
+    let moved = OpenAsk { links: 1, ..ask(2, 7, "b") };
+    assert_eq!(holder(&mut tree, ask(1, 7, "a"), TWO), TWO);
+    assert_eq!(opened(&mut tree, moved), [broken(1, NONE, false)]);
+    assert_eq!(tree.path_of(OpenId(1)), Some(RelPath::new("b")));
+    // Another stands in its place.
+    assert_eq!(holder(&mut tree, ask(3, 8, "c"), TWO), TWO);
+    assert_eq!(opened(&mut tree, ask(4, 9, "c")), [broken(3, NONE, false)]);
+}
