@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The Linux kernel's client (cifs.ko, in a virtual machine) against the server.
 
-    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces] [ARGS]
+    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers] [--dir DIRECTORY] [ARGS]
 
-Three machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
-mount what users do all day, and traces.sh what some programs do when they save (ARGS: the mount's options, then the cases).
+Four machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
+mount what users do all day, traces.sh what some programs do when they save, and in writers.py two users and a program on the
+server's machine write to one tree (ARGS: the mount's options, then the cases). The shares are in DIRECTORY, else in /var/tmp.
 npm is the host's, where it has one.
 """
 
@@ -26,14 +27,23 @@ MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,sea
 class Machine:
     """One run of a script in the machine. Its lines `CASE ok ...` and `CASE FAIL ...` count."""
 
-    def __init__(self, o, script, args, more=()):
+    def __init__(self, o, script, args, more=lambda server: [], view=False):
         self.problems = []
-        with KINDS[o.server]({"share": {}, "coherent": {"leases": False}}, signing="required") as server:
+        with contextlib.ExitStack() as stack:
+            shares = {"share": {}, "coherent": {"leases": False}}
+            if o.dir:
+                top = stack.enter_context(tempfile.TemporaryDirectory(dir=o.dir))
+                os.chmod(top, 0o755)
+                for name in shares:
+                    shares[name]["path"] = os.path.join(top, name)
+            if view:
+                shares["share"]["view"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="smbgate-view-", dir="/var/tmp"))
+            server = stack.enter_context(KINDS[o.server](shares, signing="required"))
             host = os.path.join(HERE, "host.sh")
             vm = subprocess.run(
                 [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", o.backend, "--port", str(server.port),
                  "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "1800",
-                 "--hook", f"{host} {server.path('share')}", *more, "--", os.path.join(HERE, script), *args],
+                 "--hook", f"{host} {server.path('share')}", *more(server), "--", os.path.join(HERE, script), *args],
                 stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
             lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
             print("\n".join(lines), flush=True)
@@ -63,6 +73,16 @@ def quickest():
     return "qemu"
 
 
+def writers(server):
+    """What writers.py has to know of this side."""
+    user, password = server.users[1]
+    known = {"USER2": user, "PASS2": password, "WRITERS": os.path.join(HERE, "writers.py"), "LOGS": server.dir,
+             "SHARE_PATH": server.path("share"), "COHERENT_PATH": server.path("coherent")}
+    if "view" in server.shares["share"]:
+        known["VIEW"] = server.shares["share"]["view"]
+    return [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
+
+
 @contextlib.contextmanager
 def node():
     """Options that give the machine the host's node and npm, if there are any: it is built for the same libraries."""
@@ -71,19 +91,20 @@ def node():
         if binary and npm:
             shutil.copy(binary, os.path.join(directory, "node"))
             shutil.copytree(os.path.dirname(os.path.dirname(os.path.realpath(npm))), os.path.join(directory, "npm"), symlinks=True)
-        yield ["--dir", directory, "--mem", "2G"]
+        yield lambda server: ["--dir", directory, "--mem", "2G"]
 
 
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--server", choices=KINDS, default="smbgate")
     options.add_argument("--backend", choices=["uml", "qemu"])
-    options.add_argument("--only", choices=["options", "user", "traces"])
+    options.add_argument("--only", choices=["options", "user", "traces", "writers"])
+    options.add_argument("--dir")
     options.add_argument("args", nargs="*", metavar="ARGS")
     o = options.parse_args()
     o.backend = o.backend or quickest()
     runs = []
-    wanted = [o.only] if o.only else ["options"] if o.args else ["options", "user", "traces"]
+    wanted = [o.only] if o.only else ["options"] if o.args else ["options", "user", "traces", "writers"]
     if "options" in wanted:
         runs.append(Machine(o, "guest.sh", o.args or MOUNTS))
         # A set of options that the machine never came to counts as failed.
@@ -93,6 +114,10 @@ def main():
     if "traces" in wanted:
         with node() as more:
             runs.append(Machine(o, "traces.sh", o.args or ["vers=3.1.1"], more))
+    if "writers" in wanted:
+        # The view is smbgate's, and needs /dev/fuse.
+        view = o.server == "smbgate" and os.geteuid() == 0 and os.path.exists("/dev/fuse")
+        runs.append(Machine(o, "writers.py", ["guest", *(o.args or ["vers=3.1.1"])], writers, view))
     failed = sum(run.failed + len(run.problems) for run in runs)
     print(f"{sum(run.passed for run in runs)} passed, {failed} failed")
     sys.exit(failed > 0)
