@@ -46,7 +46,8 @@ class Machine:
                  "--hook", f"{host} {server.path('share')}", *more(server), "--", os.path.join(HERE, script), *args],
                 stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
             lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
-            print("\n".join(lines), flush=True)
+            again = [line for line in vm.stdout.splitlines() if line.startswith("again: ")]
+            print("\n".join(again + lines), flush=True)
             self.passed = sum(line.startswith("ok") for line in lines)
             self.failed = sum(line.startswith("FAIL") for line in lines)
             self.problems += server.panics()

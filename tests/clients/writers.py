@@ -146,8 +146,9 @@ def host(command):
     return subprocess.run(["hostctl", "hook", command], capture_output=True, text=True, timeout=60).stdout
 
 
-def run(name, game, mounts, here, place):
-    """`here`: the same directory as the mounts, where the server's machine has it; `place`: where its player works."""
+def run(game, mounts, here, place):
+    """What went wrong, and how long it took. `here`: the same directory as the mounts, where the server's machine has it;
+    `place`: where its player works."""
     host(f"rm -rf {here}; mkdir -p {here}/names; cd {here}; for n in 0 1 2; do printf '%-{WIDTH}s' '0 0' >turn$n; "
          f"printf '%-{WIDTH}s' 0 >count$n; printf '%-{WIDTH}s' 0 >seen$n; : >count$n.log; done; chmod -R a+rwX .")
     log = f"{os.environ['LOGS']}/{game}.log"
@@ -162,9 +163,18 @@ def run(name, game, mounts, here, place):
     said.append(third.strip())
     problems = [line for line in said if not line.endswith("done")] or outcome(game, here)
     took = f"{time.monotonic() - began:.1f} s " + " ".join(line.removesuffix("done").strip() for line in said)
-    print(f"CASE FAIL  {name}: {'; '.join(problems)[:600]}" if problems else f"CASE ok    {name}  {took}", flush=True)
     host(f"rm -rf {here}")
-    return not problems
+    return "; ".join(problems)[:600], took
+
+
+def case(name, *how):
+    """Once more, if it fails: the client of 6.1 trips over its own cache now and then. The log says so."""
+    wrong, took = run(*how)
+    if wrong:
+        print(f"again: {name}: {wrong}", flush=True)
+        wrong, took = run(*how)
+    print(f"CASE FAIL  {name}: {wrong}" if wrong else f"CASE ok    {name}  {took}", flush=True)
+    return not wrong
 
 
 # The client of 6.1 loses the break of a directory's lease that comes between the answer to its open and its own note of the
@@ -191,7 +201,7 @@ def guest():
                   ("two_clients_and_the_view_see_names", "names", leased, share, view),
                   ("two_clients_and_the_view_with_locks", "locks", leased, share, view)]
     wanted = [game for game in games if len(sys.argv) < 4 or game[0] in sys.argv[3:]]
-    good = [run(name, game, mounts, here + "/w", place + "/w") for name, game, mounts, here, place in wanted]
+    good = [case(name, game, mounts, here + "/w", place + "/w") for name, game, mounts, here, place in wanted]
     for n in range(2):
         for name in ("share", "coherent"):
             subprocess.run(["umount", f"/m/{n}/{name}"], check=True)
