@@ -137,8 +137,9 @@ pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
         && !told.new_lease_state.contains(LeaseState::HANDLE)
     {
         // Handles that wait for the client were kept by that.
-        let waiting = lease.opens(&gate.opens).into_iter().filter(|open| gate.durable.give_way(open));
-        waiting.for_each(|open| close::close_waiting(gate, &open));
+        for open in lease.opens(&gate.opens) {
+            close::give_way(gate, &open);
+        }
     }
     lease.opens(&gate.opens).iter().for_each(|open| gate.keeper.changed(open));
     if let Some(due) = lease.breaks.due(due) {
@@ -167,8 +168,7 @@ fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unhear
         return;
     }
     let opens = holder.opens(gate);
-    let waiting = opens.iter().filter(|open| gate.durable.give_way(open));
-    if waiting.inspect(|open| close::close_waiting(gate, open)).count() > 0 {
+    if opens.iter().filter(|open| close::give_way(gate, open)).count() > 0 {
         // With the last of them the right ends.
     } else if holder.breaks().due(due).is_none() {
         // Its client is coming back this moment, and is told after the answer.

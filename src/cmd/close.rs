@@ -74,6 +74,23 @@ pub fn close_waiting(gate: &Arc<Gate>, open: &Arc<Open>) {
     }
 }
 
+/// The same of any open, whether a session has it or it waits.
+pub fn close_any(gate: &Arc<Gate>, open: &Arc<Open>) {
+    match gate.sessions.get(open.session()) {
+        Some(session) => close(gate, &session, open),
+        None => close_waiting(gate, open),
+    }
+}
+
+/// Somebody wants the file. True: the open waited for its client and yields to others, and is closed.
+pub fn give_way(gate: &Arc<Gate>, open: &Arc<Open>) -> bool {
+    let gives = gate.durable.give_way(open);
+    if gives {
+        close_waiting(gate, open);
+    }
+    gives
+}
+
 fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
     let Some(disk) = open.share().disk() else { return };
     let blocks = || {

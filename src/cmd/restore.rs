@@ -14,7 +14,7 @@ use crate::fsa::{LeaseAsk, OpenAsk, Opening, Owner, RelPath};
 use crate::posix::{DataAccess, Kind};
 use crate::session::open::Held;
 use crate::session::{
-    ActsAs, Area, Disk, Durability, FileOpen, Grant, Keeping, Open, OpenKind, Share, TreeConnect, Workers,
+    ActsAs, Area, Disk, Durability, FileOpen, Grant, Open, OpenKind, Share, TreeConnect, Workers,
 };
 use crate::types::{AccessMask, FileId, NtStatus, OpenId, OplockLevel, SessionId, TreeId};
 use crate::watch::{Interest, NoWatch};
@@ -198,14 +198,10 @@ fn reopen(gate: &Arc<Gate>, tree: &Arc<TreeConnect>, record: &Record) -> Result<
     let file = FileOpen::new(Held::new(object, Arc::clone(&disk.area)), &stat, record.access, record.options);
     record.mode.inspect(|mode| file.set_mode(*mode));
     let open = Open::new(id, SessionId(0), record.user.clone(), Arc::clone(tree), OpenKind::File(file), 0);
+    let grant = record.timeout.map(|timeout| Grant { timeout });
     let durability = Durability {
-        client: record.client,
-        create_guid: record.create_guid,
-        action: record.action,
-        grant: record.timeout.map(|timeout| Grant { timeout }),
         persistent: record.persistent.into(),
-        resilience: Default::default(),
-        keeping: Keeping::default(),
+        ..Durability::new(record.client, record.create_guid, record.action, grant)
     };
     record.resilience.inspect(|timeout| durability.make_resilient(*timeout));
     durability.keeping.stored.store(true, Ordering::SeqCst);

@@ -295,7 +295,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::auth::Identity;
-    use crate::session::{Durability, Grant, Keeping, OpenKind, PipeOpen, ShareKind, TreeConnect};
+    use crate::session::{Durability, Grant, OpenKind, PipeOpen, ShareKind, TreeConnect};
     use crate::types::{AccessMask, FileId, SessionId, TreeId};
     use crate::wire::create::CreateAction;
     use std::time::Duration;
@@ -319,15 +319,7 @@ mod tests {
             OpenKind::Pipe(Box::new(PipeOpen { name: "srvsvc".into(), pipe, counted: Arc::default() }));
         let file_id = FileId { persistent: id, volatile: id };
         let open = Open::new(file_id, SessionId(7), "alice".into(), tree, kind, 0);
-        let durability = Durability {
-            client: CLIENT,
-            create_guid: GUID,
-            action: CreateAction::CREATED,
-            grant,
-            persistent: false.into(),
-            resilience: Default::default(),
-            keeping: Keeping::default(),
-        };
+        let durability = Durability::new(CLIENT, GUID, CreateAction::CREATED, grant);
         open.durability.set(Box::new(durability)).expect("once");
         Arc::new(open)
     }

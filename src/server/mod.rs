@@ -164,10 +164,7 @@ impl Server {
     /// Closes an open under its client; false: there is none.
     pub fn close_open(&self, id: u64) -> bool {
         let Some(open) = self.gate.opens.by_volatile(id) else { return false };
-        match self.gate.sessions.get(open.session()) {
-            Some(session) => cmd::close::close(&self.gate, &session, &open),
-            None => cmd::close::close_waiting(&self.gate, &open),
-        }
+        cmd::close::close_any(&self.gate, &open);
         true
     }
 }

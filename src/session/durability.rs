@@ -25,6 +25,19 @@ pub struct Durability {
 }
 
 impl Durability {
+    /// Neither persistent nor resilient, and in no store.
+    pub fn new(client: Guid, create_guid: Guid, action: CreateAction, grant: Option<Grant>) -> Durability {
+        Durability {
+            client,
+            create_guid,
+            action,
+            grant,
+            persistent: false.into(),
+            resilience: Default::default(),
+            keeping: Keeping::default(),
+        }
+    }
+
     /// How long it waits for a client that is lost. None: it does not.
     pub fn timeout(&self) -> Option<Duration> {
         self.resilience().or(self.grant.map(|grant| grant.timeout))

@@ -4,7 +4,7 @@
 use super::contexts;
 use crate::cmd::{Ctx, Fail, Gate, Handled, Post, Reply, breaks, close, times};
 use crate::durable::{self, grant, grant::Candidate, reconnect};
-use crate::session::{Disk, Durability, FileOpen, Keeping, Open, TreeConnect};
+use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
 use crate::types::{CreateOptions, FileId, Guid, NtStatus, OpenId, OplockLevel, SessionId};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
 use crate::wire::create_context::{
@@ -116,13 +116,8 @@ pub fn made(
     let granted = grant::grant(&candidate, wanted);
     let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
     let durability = Durability {
-        client,
-        create_guid,
-        action,
-        grant: granted,
         persistent: (granted.is_some() && candidate.persistent).into(),
-        resilience: Default::default(),
-        keeping: Keeping::default(),
+        ..Durability::new(client, create_guid, action, granted)
     };
     if (granted.is_some() || ctx.claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
         if granted.is_some() {
@@ -178,8 +173,7 @@ fn granted_context(
 /// the handle by oplock or lease has been asked for it. A restart may have taken those.) False: there are none.
 pub fn give_way(gate: &Arc<Gate>, opens: &[OpenId]) -> bool {
     let opens = opens.iter().filter_map(|id| gate.opens.by_volatile(id.0));
-    opens.filter(|open| gate.durable.give_way(open)).inspect(|open| close::close_waiting(gate, open)).count()
-        > 0
+    opens.filter(|open| close::give_way(gate, open)).count() > 0
 }
 
 /// One of them is persistent and waits for its client, who is to find it as it was: the file cannot be had just now

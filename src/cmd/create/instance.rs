@@ -61,10 +61,7 @@ pub fn take_over(
         }
         if may_read()? {
             log::info!("share {}: a file that {} had open goes with its application", share.name, open.user);
-            match ctx.gate.sessions.get(open.session()) {
-                Some(session) => close::close(ctx.gate, &session, &open),
-                None => close::close_waiting(ctx.gate, &open),
-            }
+            close::close_any(ctx.gate, &open);
         }
     }
     Ok(())

@@ -48,9 +48,7 @@ pub fn give_up_waiting(gate: &Arc<Gate>, subject: &Subject<'_>, flags: Dispositi
     }
     let others = subject.disk.area.rules.lock().others_of(subject.open.open_id());
     for open in others.into_iter().filter_map(|id| gate.opens.by_volatile(id.0)) {
-        if gate.durable.give_way(&open) {
-            close::close_waiting(gate, &open);
-        }
+        close::give_way(gate, &open);
     }
 }
 

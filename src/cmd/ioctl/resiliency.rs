@@ -2,7 +2,7 @@
 //! it caches and whoever else wants the file.
 
 use super::{Done, Output, Target};
-use crate::session::{Durability, Keeping};
+use crate::session::Durability;
 use crate::types::{Dialect, Guid, NtStatus};
 use crate::wire::create::CreateAction;
 use crate::wire::ioctl::NetworkResiliencyRequest;
@@ -26,15 +26,7 @@ pub fn request(target: &Target<'_, '_>) -> Done {
         return Err(NtStatus::NOT_SUPPORTED.into());
     }
     let durability = open.durability.get_or_init(|| {
-        Box::new(Durability {
-            client: negotiated.client_guid,
-            create_guid: Guid::default(),
-            action: CreateAction::OPENED,
-            grant: None,
-            persistent: false.into(),
-            resilience: Default::default(),
-            keeping: Keeping::default(),
-        })
+        Box::new(Durability::new(negotiated.client_guid, Guid::default(), CreateAction::OPENED, None))
     });
     durability.make_resilient(timeout);
     ctx.gate.durable.add(open);
