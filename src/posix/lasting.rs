@@ -6,6 +6,10 @@ use super::{Export, Found, Object, RelPath, Result, of_errno, stat};
 use crate::sys;
 use crate::sys::handle::FileHandle;
 use crate::types::{FileTime, NodeKey, NtStatus};
+use std::time::{Duration, SystemTime};
+
+/// By then a file system has written by itself what was changed.
+const SETTLED: Duration = Duration::from_secs(300);
 
 /// What tells an object from all others, also from one that gets its inode after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +60,22 @@ impl Export {
         match self.open_rel(path) {
             Ok(found) if look(found.object.as_fd()).is_ok_and(|(there, _)| there.is(lasting)) => Ok(found),
             _ => self.find_moved(lasting),
+        }
+    }
+
+    /// The object and its name are there after a power cut, too. What was not changed for long is there by itself. Acts as
+    /// the process; blocks.
+    pub fn settle(&self, object: &Object, path: &RelPath) -> Result<()> {
+        let (seconds, _) = self.lasting(object)?.1.to_unix();
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.max(0) as u64);
+        // What seems to come, a clock that was set back has made: changed just now, for all that is known.
+        if SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED) {
+            return Ok(());
+        }
+        object.sync()?;
+        match path.parent() {
+            Some(parent) => self.open_rel(&parent)?.object.sync(),
+            None => Ok(()),
         }
     }
 

@@ -45,8 +45,17 @@ impl Server {
 
     /// The same by a command that sets the stage and then becomes the program that its further arguments name.
     pub fn start_by(by: &[&str], keys: &str, shares: &[(&str, &str)]) -> Server {
+        Server::start_all(Path::new("/var/tmp"), by, keys, shares)
+    }
+
+    /// The same as [`Server::start`], all of it in this directory.
+    pub fn start_in(parent: &Path, keys: &str, shares: &[(&str, &str)]) -> Server {
+        Server::start_all(parent, &[], keys, shares)
+    }
+
+    fn start_all(parent: &Path, by: &[&str], keys: &str, shares: &[(&str, &str)]) -> Server {
         let directory =
-            tempfile::Builder::new().prefix("smbgate-proto-").tempdir_in("/var/tmp").expect("a directory");
+            tempfile::Builder::new().prefix("smbgate-proto-").tempdir_in(parent).expect("a directory");
         open_to_all(directory.path());
         let address = address();
         let state = directory.path().join("state");

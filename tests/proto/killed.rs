@@ -25,22 +25,22 @@ fn kills() -> usize {
     std::env::var("SMBGATE_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(5)
 }
 
-fn random(below: u64) -> u64 {
+pub fn random(below: u64) -> u64 {
     getrandom::u64().expect("random bytes") % below
 }
 
 /// What a client has open, as far as the server has answered for it.
 #[derive(Clone)]
-struct Held {
+pub struct Held {
     name: String,
     guid: Guid,
     persistent: bool,
-    file_id: FileId,
-    locked: bool,
+    pub file_id: FileId,
+    pub locked: bool,
 }
 
 impl Held {
-    fn new(name: String, number: u64, persistent: bool) -> Held {
+    pub fn new(name: String, number: u64, persistent: bool) -> Held {
         let mut guid = [persistent as u8 + 1; 16];
         guid[..8].copy_from_slice(&number.to_le_bytes());
         Held { name, guid: Guid(guid), persistent, file_id: FileId::default(), locked: false }
@@ -61,7 +61,7 @@ impl Held {
         }
     }
 
-    fn open(&self) -> CreateRequest<'static> {
+    pub fn open(&self) -> CreateRequest<'static> {
         self.request(if self.persistent { asking(self.guid) } else { v2(self.guid, 60_000) })
     }
 
@@ -90,7 +90,7 @@ fn each<R: Request>(c: &mut Client, requests: &[R]) -> Vec<Reply> {
 }
 
 /// The answer; none: the server is dead.
-fn ask<R: Request>(c: &mut Client, request: &R) -> Option<Reply> {
+pub fn ask<R: Request>(c: &mut Client, request: &R) -> Option<Reply> {
     let id = c.next_id;
     let message = c.build(request);
     c.try_send_message(&message).ok()?;
@@ -144,7 +144,7 @@ fn client(server: &Server, offer: &Offer, share: &str) -> Client {
 }
 
 /// Those that come back. Persistent ones must; the others may be unknown.
-fn come_back(c: &mut Client, held: &mut Vec<Held>) {
+pub fn come_back(c: &mut Client, held: &mut Vec<Held>) {
     let requests: Vec<_> = held.iter().map(Held::back).collect();
     let answers = each(c, &requests);
     let mut left = Vec::new();

@@ -23,6 +23,7 @@ mod negotiate;
 mod outside;
 mod persistent;
 mod pipes;
+mod power_cut;
 mod rename;
 mod replay;
 mod resilient;

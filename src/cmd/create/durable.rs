@@ -1,7 +1,7 @@
 //! CREATE and handles that survive: asking for one (MS-SMB2 3.3.5.9.6, 3.3.5.9.10), coming back for one (3.3.5.9.7,
 //! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
 
-use super::contexts;
+use super::{contexts, disk_path};
 use crate::cmd::{Ctx, Fail, Gate, Handled, Post, Reply, breaks, close, times};
 use crate::durable::{self, grant, grant::Candidate, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
@@ -135,14 +135,24 @@ pub fn made(
     granted_context(asked, granted, open.is_persistent())
 }
 
-/// It goes to the disk: before the answer if it is persistent.
+/// It goes to the disk: before the answer if it is persistent, and after the file itself.
 fn keep(ctx: &Ctx<'_>, open: &Arc<Open>) {
-    if let Err(status) = ctx.gate.keeper.note(open) {
+    let settled = if open.is_persistent() { settle(open) } else { Ok(()) };
+    if let Err(status) = settled.and_then(|()| ctx.gate.keeper.note(open)) {
         log::error!("share {}: an open is not persistent: {status}", open.share().name);
         if let Some(durability) = open.durability.get() {
             durability.persistent.store(false, Ordering::Release);
         }
     }
+}
+
+/// What the handle is of is there after a power cut, too.
+fn settle(open: &Open) -> Result<(), NtStatus> {
+    let (file, disk) = (crate::cmd::file_of(open)?, open.tree.disk()?);
+    let path = disk.area.rules.lock().path_of(open.open_id()).ok_or(NtStatus::FILE_CLOSED)?;
+    let export = disk.area.export()?;
+    let settled = crate::sys::creds::as_process(|| export.settle(&file.object, &disk_path(&path)));
+    settled.map_err(|_| NtStatus::ACCESS_DENIED)?
 }
 
 /// TreeConnect.Share.IsCA, and SMB2_GLOBAL_CAP_PERSISTENT_HANDLES was agreed on.
