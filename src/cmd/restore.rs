@@ -260,11 +260,12 @@ fn cache_again(one: &Restored) {
 fn lease_again(disk: &Disk, open: &Open, file: &FileOpen, record: &Record, had: &LeaseRecord) {
     let (Some(lease), Some(path)) = (open.lease.get(), path_of(disk, open)) else { return };
     let interest = super::create::interest(had.state);
-    let seen = match lease.watch(interest, |interest| disk.area.watch.ensure(&file.object, &path, interest)) {
-        Ok(()) => true,
-        Err(NoWatch::Off) => !file.directory,
-        Err(_) => false,
-    };
+    let seen =
+        match lease.watch(interest, |interest| disk.area.watch.ensure_named(&file.object, &path, interest)) {
+            Ok(()) => true,
+            Err(NoWatch::Off) => !file.directory,
+            Err(_) => false,
+        };
     if seen && is_unchanged(disk, file, record) {
         let _ = disk.area.rules.lock().request_lease(open.open_id(), had.state, disk.area.now());
     }

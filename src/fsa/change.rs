@@ -142,7 +142,9 @@ pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
             if let Some(old) = replaced {
                 effects.extend(removed(tree, old, change.directory));
             }
-            effects.extend(tree.move_paths(&change.path, to));
+            if !is_late(tree, change, to) {
+                effects.extend(tree.move_paths(&change.path, to));
+            }
             let (old, new) = if change.path.parent() == to.parent() {
                 (NotifyAction::RENAMED_OLD_NAME, NotifyAction::RENAMED_NEW_NAME)
             } else {
@@ -233,6 +235,25 @@ fn removed(tree: &mut Tree, path: &RelPath, directory: bool) -> Effects {
     }
     effects.extend(report_removed(tree, path, directory));
     effects
+}
+
+/// Nobody has what was renamed open under its old name, as far as is known: what is open under the new one may be just
+/// that, opened before this was told.
+fn is_late(tree: &Tree, change: &Change, to: &RelPath) -> bool {
+    let there = tree.paths.get(to).map(|&no| tree.links[no].node);
+    change.author == Author::Outside
+        && there.is_some()
+        && (change.node.is_none() || change.node == there)
+        && tree.links_from(&change.path).is_empty()
+}
+
+/// Of a path nobody knew what stands there: it is not this node.
+#[must_use]
+pub fn displaced(tree: &mut Tree, path: &RelPath, node: NodeKey) -> Effects {
+    match tree.paths.get(path) {
+        Some(&no) if tree.links[no].node == node => tree.detach(no),
+        _ => Effects::new(),
+    }
 }
 
 /// Only the notification of a removal.

@@ -67,6 +67,8 @@ pub(super) struct OpenEntry {
     pub wrote: bool,
     /// See [`OpenAsk::local`].
     pub local: bool,
+    /// [`Stream::renamed`] when it was opened.
+    pub renamed: u32,
 }
 
 /// One file or directory.
@@ -90,6 +92,9 @@ pub(super) struct Stream {
     pub opens: u32,
     /// Those of them whose writes nobody tells of: while there are any, nothing of the stream can be cached.
     pub unseen_writers: u32,
+    /// How often others than clients have taken a name away, or given it to something else: who was told of none of them
+    /// because he had nothing yet is granted nothing under it.
+    pub renamed: u32,
     /// MS-FSA Stream.IsDeleted
     pub deleted: bool,
     /// A [`Deletion`] is out.
@@ -347,6 +352,7 @@ impl Tree {
         });
         let stream = &mut node.streams[at];
         stream.opens += 1;
+        let renamed = stream.renamed;
         stream.unseen_writers += u32::from(unseen);
         stream.share.add(ask.access, ask.share);
         if let Some(lease) = &ask.lease {
@@ -373,6 +379,7 @@ impl Tree {
                 lease: ask.lease.map(|ask| Box::new(OpenLease { id: ask.id, parent: ask.parent })),
                 wrote: false,
                 local: ask.local,
+                renamed,
             }),
         );
     }

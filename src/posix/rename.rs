@@ -195,6 +195,16 @@ impl Export {
         }
     }
 
+    /// Whether the object is at that path, as far as this machine's kernel knows.
+    pub fn is_at(&self, object: &Object, path: &RelPath) -> bool {
+        if !self.is_quick() || self.path_beneath(object.as_fd()).as_ref() == Some(path) {
+            return true;
+        }
+        // By another of its names, or through a symlink.
+        let there = self.open_rel(path);
+        there.is_ok_and(|there| there.stat.key == object.key() || there.stat.kind == Kind::Symlink)
+    }
+
     /// Opens the directory of `path` and proves that the name in it is the object's; if it is not, and somebody
     /// outside moved the object, goes where it is.
     pub(super) fn place_of(&self, root: &Root, object: &Object, path: &RelPath) -> Result<Place> {

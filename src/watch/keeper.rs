@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::source::{ATTRIBUTES, Name};
 use super::{Shared, disk_path};
 use crate::fsa::RelPath;
-use crate::fsa::change::Change;
+use crate::fsa::change::{self, Change};
 use crate::posix::{self, Export, Kind};
 use crate::sys;
 use crate::sys::handle::FileHandle;
@@ -22,6 +22,8 @@ use crate::types::{NodeKey, NtStatus};
 pub(super) enum Task {
     /// A directory came into a watched subtree.
     Enter { at: (NodeKey, Name), moved: bool },
+    /// Something came to a path at which this was open: that itself, or in its place.
+    Displaced { at: RelPath, node: NodeKey },
     /// An open file or directory may have lost a name.
     Verify(NodeKey),
     /// What is polled is lost behind its descriptor.
@@ -82,6 +84,7 @@ impl Shared {
         let Some(export) = self.export() else { return };
         match task {
             Task::Enter { at, moved } => self.enter(&export, at, moved),
+            Task::Displaced { at, node } => self.displaced(&export, &at, node),
             Task::Verify(node) => self.verify(&export, node),
             Task::Regain(node) => self.regain(&export, node),
             Task::Stranger(handle) => self.stranger(&export, &handle),
@@ -95,6 +98,16 @@ impl Shared {
         let rules = self.ground.rules.lock();
         let inner = self.inner.lock();
         inner.table.path_of(key, &|key| rules.path_of_node(key))
+    }
+
+    fn displaced(&self, export: &Export, at: &RelPath, node: NodeKey) {
+        if export.open_rel(&disk_path(at)).is_ok_and(|found| found.stat.key == node) {
+            return;
+        }
+        let effects = change::displaced(&mut self.ground.rules.lock(), at, node);
+        if !effects.is_empty() {
+            (self.ground.carry_out)(effects);
+        }
     }
 
     fn verify(&self, export: &Export, node: NodeKey) {

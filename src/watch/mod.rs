@@ -246,7 +246,21 @@ impl Watch {
         self.0.ensure(object, path, interest, false)
     }
 
-    /// The same of a directory and everything beneath it. Directories that appear there are added. Beyond
+    /// The same, for who is to rely on the name: STALE if it has become another's before that would have been told.
+    pub fn ensure_named(
+        &self,
+        object: &Object,
+        path: &RelPath,
+        interest: Interest,
+    ) -> Result<Token, NoWatch> {
+        let token = self.ensure(object, path, interest)?;
+        match self.0.export().is_none_or(|export| export.is_at(object, &disk_path(path))) {
+            true => Ok(token),
+            false => Err(NoWatch::Failed(Errno::STALE)),
+        }
+    }
+
+    /// [`Watch::ensure`] of a directory and everything beneath it. Directories that appear there are added. Beyond
     /// [`subtree::MOST`] directories, and where a file system cannot be watched, it is less than everything.
     pub fn ensure_tree(&self, object: &Object, path: &RelPath, interest: Interest) -> Result<Token, NoWatch> {
         self.0.ensure(object, path, interest | Interest::NAMES, true)

@@ -200,7 +200,13 @@ impl One<'_> {
         self.touch(from, false);
         self.touch(to, true);
         match paths {
-            (Some(from), Some(to)) => self.tell(Change::renamed(from, to, self.directory, None)),
+            (Some(from), Some(to)) => {
+                if let (None, Some(node)) = (self.node, self.rules.node_at(&to)) {
+                    // What was renamed, or what it has replaced.
+                    self.out.tasks.push(Task::Displaced { at: to.clone(), node });
+                }
+                self.tell(Change::renamed(from, to, self.directory, None));
+            }
             (Some(from), None) => self.tell(Change::removed(from, self.directory)),
             (None, Some(to)) => self.tell(Change::created(to, self.directory)),
             (None, None) => {}

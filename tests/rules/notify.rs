@@ -264,6 +264,8 @@ impl World {
                 let to = String::from_utf8(to.as_bytes().to_vec()).unwrap();
                 if replaced.is_some() {
                     self.removed(&to, name, &mut effects);
+                } else if self.is_late(change, &path, &to) {
+                    // What is open there may be what was renamed.
                 } else {
                     for o in self.opens.iter_mut().filter(|o| !o.gone && at_or_beneath(&o.path, &to)) {
                         end(o, NtStatus::DELETE_PENDING, &mut effects);
@@ -329,6 +331,14 @@ impl World {
         }
         self.flush(&mut effects);
         effects
+    }
+
+    /// Nobody knows the old name.
+    fn is_late(&self, change: &Change, path: &str, to: &str) -> bool {
+        let mut there = self.opens.iter().filter(|o| !o.gone);
+        change.author == change::Author::Outside
+            && there.clone().any(|o| o.path == to)
+            && !there.any(|o| at_or_beneath(&o.path, path))
     }
 
     fn removed(&mut self, path: &str, name: Filter, effects: &mut Vec<Effect>) {

@@ -81,7 +81,10 @@ impl Wanted {
         let Some(file) = open.file().filter(|_| !self.state.is_empty()) else { return true };
         let area = &self.lease.area;
         let Some(path) = area.rules.lock().path_of(open.open_id()) else { return false };
-        match self.lease.watch(self.interest(), |interest| area.watch.ensure(&file.object, &path, interest)) {
+        match self
+            .lease
+            .watch(self.interest(), |interest| area.watch.ensure_named(&file.object, &path, interest))
+        {
             Ok(()) => true,
             Err(NoWatch::Off) => !file.directory,
             Err(_) => false,

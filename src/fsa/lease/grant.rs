@@ -61,8 +61,9 @@ impl Tree {
         if entry.directory || entry.lease.is_some() {
             return OplockLevel::NONE;
         }
+        let renamed = entry.renamed;
         let Some(stream) = self.stream_of_mut(open) else { return OplockLevel::NONE };
-        if stream.unseen_writers > 0 {
+        if stream.unseen_writers > 0 || stream.renamed != renamed {
             return OplockLevel::NONE;
         }
         let exclusive = matches!(level, OplockLevel::EXCLUSIVE | OplockLevel::BATCH);
@@ -81,19 +82,20 @@ impl Tree {
     }
 
     /// After the open was granted: what its lease is now. A lease that had nothing gets the part of `wanted` that can be
-    /// had; one that has something gets all of it, if that is more, or keeps what it has. None: the open has no lease.
+    /// had; one that has something gets all of it, if that is more, or keeps what it has. Nothing is added if the name has
+    /// become another's since the open. None: the open has no lease.
     #[must_use]
     pub fn request_lease(&mut self, open: OpenId, wanted: LeaseState, _now: Moment) -> Option<Leased> {
         let entry = self.opens.get(&open)?;
         let id = entry.lease.as_ref()?.id;
-        let wanted = valid(wanted, entry.directory);
+        let (wanted, renamed) = (valid(wanted, entry.directory), entry.renamed);
         let stream = self.stream_of_mut(open)?;
         let at = stream.caching.held.iter().position(|h| h.who == Who::Lease(id))?;
         let can = stream.grantable(at, wanted);
         let held = &mut stream.caching.held[at];
         let had = held.state;
         let more = wanted != had && wanted.contains(had) && (had.is_empty() || can == wanted);
-        if held.breaking.is_none() && more && can != had {
+        if held.breaking.is_none() && more && can != had && stream.renamed == renamed {
             held.state = can;
             held.epoch = held.epoch.wrapping_add(1);
         }

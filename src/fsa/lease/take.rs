@@ -180,6 +180,7 @@ impl Tree {
             let key = self.links[no].node;
             let Some(node) = self.nodes.get_mut(&key) else { continue };
             for stream in &mut node.streams {
+                stream.renamed = stream.renamed.wrapping_add(1);
                 stream.caching.take(ALL, None, &mut effects);
             }
         }

@@ -149,3 +149,36 @@ fn a_mirror_hears_of_what_others_do() {
     tell(&mut tree, Change::created("g".into(), false));
     assert_eq!(heard.0.lock().unwrap().len(), 2);
 }
+
+/// A file is opened right after it was renamed, before the rules hear of that.
+#[test]
+fn what_is_told_late_takes_the_lease_and_leaves_the_file_its_name() {
+    for node in [None, Some(key(7))] {
+        let mut tree = Tree::new();
+        let asks = OpenAsk { lease: Some(LeaseAsk { id: id(1), ..LeaseAsk::default() }), ..ask(1, 7, "new") };
+        opened(&mut tree, asks);
+        let renamed = Change { node, ..Change::renamed("old".into(), "new".into(), false, None) };
+        assert!(tell(&mut tree, renamed).is_empty());
+        // It is not known that it is the same name that was asked for.
+        assert!(tree.request_lease(OpenId(1), RH, NOW).unwrap().state.is_empty(), "{node:?}");
+        assert_eq!(tree.request_oplock(OpenId(1), OplockLevel::LEVEL_II, NOW), OplockLevel::NONE);
+        assert_eq!(tree.node_at(&"new".into()), Some(key(7)), "{node:?}");
+        assert!(!tree.is_gone(OpenId(1)));
+        // The next one has seen it.
+        assert_eq!(lease(&mut tree, ask(2, 7, "new"), 1, RH), RH);
+        let renamed = Change::renamed("new".into(), "newer".into(), false, None);
+        assert_eq!(tell(&mut tree, renamed), [broken(1, RH, LeaseState::empty())]);
+    }
+}
+
+#[test]
+fn what_is_renamed_over_a_file_displaces_it_once_that_is_known() {
+    let mut tree = Tree::new();
+    opened(&mut tree, ask(1, 7, "f"));
+    let over = Change::renamed("g".into(), "f".into(), false, None);
+    assert!(tell(&mut tree, over.clone()).is_empty() && !tree.is_gone(OpenId(1)));
+    assert!(change::displaced(&mut tree, &"f".into(), key(8)).is_empty() && !tree.is_gone(OpenId(1)));
+    assert!(change::displaced(&mut tree, &"f".into(), key(7)).is_empty() && tree.is_gone(OpenId(1)));
+    opened(&mut tree, ask(2, 8, "f"));
+    assert!(tell(&mut tree, over.of(key(9))).is_empty() && tree.is_gone(OpenId(2)));
+}
