@@ -18,6 +18,9 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
         OpenKind::Pipe(pipe) => super::pipe::read(ctx, &open, pipe, &request, reply),
         OpenKind::File(file) => {
             may_read(&open, file, &request)?;
+            if file.object.is_remote() {
+                file.fresh.renew(&file.object, open.tree.disk()?.settings.poll_interval);
+            }
             let data = prepare(ctx, &request, reply);
             let got = file.object.read_at(request.offset, data)?;
             Ok(done(file, &request, reply, got)?)
@@ -30,7 +33,8 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let Ok(request) = ReadRequest::decode(&mut body) else { return None };
     let Ok(open) = check(ctx, &request) else { return None };
     let OpenKind::File(file) = &open.kind else { return None };
-    if may_read(&open, file, &request).is_err() {
+    let every = open.tree.disk().ok()?.settings.poll_interval;
+    if may_read(&open, file, &request).is_err() || (file.object.is_remote() && !file.fresh.is_recent(every)) {
         return None;
     }
     let data = prepare(ctx, &request, reply);

@@ -202,12 +202,12 @@ impl Export {
         self.is_quick() && object.mount == self.root.read().mount
     }
 
-    /// Whether all changes of what is on this object's mount are made on this machine. May block.
-    pub fn sees_all_of(&self, object: BorrowedFd<'_>) -> bool {
-        let Ok(stx) = sys::file::stat_fd(object) else { return false };
+    /// How far changes of what is on this object's mount can be seen from here. May block.
+    pub fn locality_of(&self, object: BorrowedFd<'_>) -> super::Locality {
+        let Ok(stx) = sys::file::stat_fd(object) else { return super::Locality::Remote };
         match stx.stx_mnt_id == self.root.read().mount {
-            true => self.is_quick(),
-            false => facts::locality(object, stx.stx_mnt_id) == super::Locality::Local,
+            true => self.root.read().facts.locality,
+            false => facts::locality(object, stx.stx_mnt_id),
         }
     }
 

@@ -164,6 +164,20 @@ impl Export {
         self.found(fd, path.clone())
     }
 
+    /// Has the file system asked who has each name of the path, whatever the kernel remembers.
+    pub fn look_up_again(&self, path: &RelPath) {
+        let root = self.root();
+        let names = path.as_bytes();
+        let ends = names.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let mut from = 0;
+        for end in ends.chain([names.len()]) {
+            let dir = &names[..from.max(1) - 1];
+            let Ok(dir) = self.open_beneath(&root, dir, OFlags::NOFOLLOW | OFlags::DIRECTORY) else { return };
+            sys::file::look_up_again(&dir, &names[from..end]);
+            from = end + 1;
+        }
+    }
+
     /// Resolves the directory of a rename's or link's destination and looks what stands there.
     pub fn target(&self, path: &SmbPath) -> Result<Target> {
         if path.is_root() {

@@ -173,6 +173,8 @@ pub struct FileOpen {
     pub local_locks: Mutex<bool>,
     /// Why changes of it that others make are heard of.
     pub watched: Mutex<Vec<Token>>,
+    /// Of what is read, where others may change it unseen.
+    pub fresh: posix::Freshness,
 }
 
 /// Marks a mode that has been set.
@@ -192,6 +194,7 @@ impl FileOpen {
             mode: AtomicU64::new(0),
             local_locks: Mutex::new(false),
             watched: Mutex::default(),
+            fresh: posix::Freshness::default(),
         }
     }
 
@@ -218,14 +221,19 @@ pub struct Held {
     object: Option<posix::Object>,
     area: Arc<Area>,
     quick: bool,
+    remote: bool,
 }
 
 impl Held {
     pub fn new(object: posix::Object, area: Arc<Area>) -> Held {
-        let quick = !object.is_stream()
-            && !object.data().write
-            && area.export_if_open().is_some_and(|export| export.is_quick_at(&object));
-        Held { object: Some(object), area, quick }
+        let local = area.export_if_open().map(|export| export.is_quick_at(&object));
+        let quick = !object.is_stream() && !object.data().write && local == Some(true);
+        Held { object: Some(object), area, quick, remote: local == Some(false) }
+    }
+
+    /// Others may change it where the kernel of this machine does not see it.
+    pub fn is_remote(&self) -> bool {
+        self.remote
     }
 
     /// The kernel can look at it and close it without waiting.

@@ -125,6 +125,13 @@ pub fn path_of<Fd: AsFd>(fd: Fd) -> Result<Vec<u8>> {
     Ok(rustix::fs::readlinkat(proc_fds()?, name.as_c_str(), Vec::new())?.into_bytes())
 }
 
+/// Has the file system asked who has this name, whatever the kernel remembers (FUSE: for as long as it was told to).
+/// Nothing is changed: where the name is free, what cannot be linked to is not.
+pub fn look_up_again<Fd: AsFd>(dir: Fd, name: &[u8]) {
+    // EEXIST or EXDEV, and no matter: the lookup comes before either.
+    let _ = rustix::fs::linkat(rustix::fs::CWD, c"/", dir, name, AtFlags::empty());
+}
+
 /// Reads what is in the page cache; `AGAIN` when that would mean to wait.
 pub fn read_nowait<Fd: AsFd>(fd: Fd, buf: &mut [u8], offset: u64) -> Result<usize> {
     rustix::io::preadv2(fd, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT)

@@ -26,8 +26,6 @@ pub(super) enum Task {
     Displaced { at: RelPath, node: NodeKey },
     /// An open file or directory may have lost a name.
     Verify(NodeKey),
-    /// What is polled is lost behind its descriptor.
-    Regain(NodeKey),
     /// A directory's attributes changed, and this is all that is known of it.
     Stranger(FileHandle),
     /// Whether there is such a name is not sure; this is what was told.
@@ -86,7 +84,6 @@ impl Shared {
             Task::Enter { at, moved } => self.enter(&export, at, moved),
             Task::Displaced { at, node } => self.displaced(&export, &at, node),
             Task::Verify(node) => self.verify(&export, node),
-            Task::Regain(node) => self.regain(&export, node),
             Task::Stranger(handle) => self.stranger(&export, &handle),
             Task::Check { at, present } => self.check(&export, &at, present),
             Task::Rescan => self.rescan(&export),
@@ -110,7 +107,7 @@ impl Shared {
         }
     }
 
-    fn verify(&self, export: &Export, node: NodeKey) {
+    pub(super) fn verify(&self, export: &Export, node: NodeKey) {
         let directory = self.inner.lock().table.get(node).is_some_and(|entry| entry.directory);
         for path in self.paths_in_rules(node) {
             match export.open_rel(&disk_path(&path)) {
@@ -138,9 +135,10 @@ impl Shared {
 
     /// Some FUSE file systems go by names: what is open is lost when that very name goes, though the object has others. And
     /// its inode number may be another object's by now, which is open too and counts as the same.
-    fn regain(&self, export: &Export, node: NodeKey) {
+    pub(super) fn regain(&self, export: &Export, node: NodeKey) {
         let mut paths = self.paths_in_rules(node);
         paths.extend(self.path_of(node));
+        paths.iter().for_each(|path| export.look_up_again(&disk_path(path)));
         let found = paths.iter().filter_map(|path| export.open_rel(&disk_path(path)).ok());
         for found in found.filter(|found| found.stat.key == node) {
             match self.look_through(found.object.as_fd(), node) {

@@ -11,6 +11,7 @@ use super::source::Source;
 use super::table::Hold;
 use super::{How, Interest, Mode, NoWatch, Running, Shared, Via, fanotify, inotify, keeper, poll, reader};
 use crate::fsa::RelPath;
+use crate::posix::Locality;
 use crate::sys;
 use crate::types::NodeKey;
 
@@ -77,7 +78,8 @@ impl Shared {
             return Err(NoWatch::Off);
         }
         self.keep().map_err(NoWatch::Failed)?;
-        let polls = how.polls(self.export().is_some_and(|export| !export.sees_all_of(object)));
+        let locality = self.export().map_or(Locality::Local, |export| export.locality_of(object));
+        let polls = how.polls(locality != Locality::Local);
         let kernel = match how.asks_kernel() {
             true => self.ask_kernel(how, object, key, directory, interest),
             false => Ok(Via::empty()),
@@ -85,14 +87,16 @@ impl Shared {
         let done = match (polls, kernel) {
             (false, done) => done,
             // A look finds what the kernel does not tell.
-            (true, kernel) => sys::creds::as_process(|| self.poll(object, key, directory, interest))
-                .unwrap_or(Err(Errno::PERM))
-                .and_then(|()| self.start_poller())
-                .map(|()| Via::POLL | kernel.unwrap_or_default())
-                .map_err(|errno| match errno {
-                    Errno::MFILE => NoWatch::Exhausted("LimitNOFILE= in the unit, or ulimit -n"),
-                    errno => NoWatch::Failed(errno),
-                }),
+            (true, kernel) => sys::creds::as_process(|| {
+                self.poll(object, key, directory, interest, locality == Locality::Fuse)
+            })
+            .unwrap_or(Err(Errno::PERM))
+            .and_then(|()| self.start_poller())
+            .map(|()| Via::POLL | kernel.unwrap_or_default())
+            .map_err(|errno| match errno {
+                Errno::MFILE => NoWatch::Exhausted("LimitNOFILE= in the unit, or ulimit -n"),
+                errno => NoWatch::Failed(errno),
+            }),
         };
         self.note_trouble(done.as_ref().err());
         done

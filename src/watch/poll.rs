@@ -4,7 +4,7 @@
 //! A look compares names, and where content matters size, times and mode. What we have changed ourselves since the last
 //! look is excused by name; of content it is not known who changed it, so what is cached is broken and nobody is told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,15 +12,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::fs::{Advice, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::{Errno, Result};
 
-use super::keeper::Task;
-use super::print::{Child, Print, list, moved, stat};
-use super::source::{Event, Name, Origin, What};
+use super::pace::Pace;
+use super::print::{Child, Print, list, stat};
+use super::source::Name;
 use super::{Interest, Shared};
 use crate::fsa::Moment;
-use crate::fsa::change::Facets;
 use crate::sys;
 use crate::types::NodeKey;
 
@@ -28,9 +27,6 @@ use crate::types::NodeKey;
 const BUDGET: f64 = 2000.0;
 /// Rests between looks are no shorter.
 const SHORTEST: Duration = Duration::from_millis(1);
-
-/// Somebody else may have changed it together with what is known.
-const DOUBT: Facets = Facets::DATA.union(Facets::LISTED);
 
 /// Objects that are polled, of all exported paths. Each costs a descriptor.
 static POLLED: AtomicUsize = AtomicUsize::new(0);
@@ -60,9 +56,16 @@ impl Drop for Counted {
 /// What is polled.
 #[derive(Default)]
 pub(super) struct Polls {
-    snaps: HashMap<NodeKey, Arc<Mutex<Snap>>>,
-    /// How long the last round took.
-    round: Duration,
+    snaps: HashMap<NodeKey, Polled>,
+    pace: Pace,
+}
+
+struct Polled {
+    snap: Arc<Mutex<Snap>>,
+    /// The kernel remembers names and pages for as long as it was told to.
+    fuse: bool,
+    /// What the last look took of a round.
+    cost: Duration,
 }
 
 impl Polls {
@@ -70,25 +73,62 @@ impl Polls {
         self.snaps.len()
     }
 
-    /// A change is seen at the latest after this.
+    /// A change is told of at the latest after this.
     pub fn bound(&self, interval: Duration) -> Duration {
-        interval.max(self.round)
+        let looks = self.snaps.values().map(|polled| polled.cost).sum();
+        self.pace.bound(interval, looks, Instant::now())
+    }
+
+    /// And whether it is on a FUSE file system.
+    pub fn get(&self, key: NodeKey) -> Option<(Arc<Mutex<Snap>>, bool)> {
+        self.snaps.get(&key).map(|polled| (Arc::clone(&polled.snap), polled.fuse))
+    }
+
+    /// The number of the round that is on.
+    pub fn round(&self) -> u64 {
+        self.pace.number()
+    }
+
+    /// A look is over, and what it found is told.
+    pub fn looked(&mut self, key: NodeKey, look: Look) {
+        self.pace.looked(look.before, look.gap, look.tick);
+        if let Some(polled) = self.snaps.get_mut(&key) {
+            polled.cost = cost(look.calls, look.began);
+        }
     }
 }
 
+/// What there is to say of a look.
+pub(super) struct Look {
+    /// The round of the one before.
+    pub before: u64,
+    /// From the beginning of that one.
+    pub gap: Duration,
+    /// Of the times of what was looked at.
+    pub tick: Duration,
+    pub calls: u32,
+    pub began: Instant,
+}
+
+/// What so many calls may take of a round, and took.
+fn cost(calls: u32, began: Instant) -> Duration {
+    Duration::from_secs_f64(f64::from(calls) / BUDGET).max(began.elapsed())
+}
+
 /// One object as it was seen last.
-struct Snap {
+pub(super) struct Snap {
     /// `O_PATH`: closing it waits for nobody.
-    fd: OwnedFd,
+    pub fd: OwnedFd,
     _counted: Counted,
-    interest: Interest,
-    print: Print,
+    pub interest: Interest,
+    pub print: Print,
     /// The print need not show the next change, see [`Print::is_fresh`].
-    fresh: bool,
+    pub fresh: bool,
     /// Of a directory.
-    names: Option<HashMap<Name, Child>>,
-    /// When the last look began.
-    looked: Moment,
+    pub names: Option<HashMap<Name, Child>>,
+    /// When the last look began, and in which round.
+    pub looked: Moment,
+    pub round: u64,
 }
 
 impl Shared {
@@ -99,14 +139,15 @@ impl Shared {
         key: NodeKey,
         directory: bool,
         interest: Interest,
+        fuse: bool,
     ) -> Result<()> {
-        let known = self.polls.lock().snaps.get(&key).cloned();
-        if let Some(known) = known {
+        let known = self.polls.lock().get(key);
+        if let Some((known, fuse)) = known {
             let mut snap = known.lock();
             let more = interest - snap.interest;
             if more.contains(Interest::CONTENT) && directory {
                 // What is known of names stays, so that no change of them is missed.
-                let (now, _) = list(object, true)?;
+                let (now, _) = list(object, true, fuse)?;
                 for (name, child) in snap.names.iter_mut().flatten() {
                     child.print = now.get(name).and_then(|now| now.print);
                 }
@@ -117,15 +158,19 @@ impl Shared {
         let counted = Counted::new(sys::process::open_files_limit()).ok_or(Errno::MFILE)?;
         // Open before anything is looked at: it cannot become another's.
         let fd = sys::file::reopen(object, OFlags::PATH)?;
-        let looked = self.now();
+        let (looked, began) = (self.now(), Instant::now());
         self.ground.rules.lock().note_own_changes();
         let print = stat(fd.as_fd(), b"")?;
-        let names = match directory {
-            true => Some(list(fd.as_fd(), interest.contains(Interest::CONTENT))?.0),
-            false => None,
+        let (names, calls) = match directory {
+            true => list(fd.as_fd(), interest.contains(Interest::CONTENT), fuse)
+                .map(|(names, calls)| (Some(names), calls))?,
+            false => (None, 0),
         };
-        let snap = Snap { fd, _counted: counted, interest, print, fresh: print.is_fresh(), names, looked };
-        self.polls.lock().snaps.insert(key, Arc::new(Mutex::new(snap)));
+        let mut polls = self.polls.lock();
+        let (fresh, round) = (print.is_fresh(), polls.pace.number());
+        let snap = Snap { fd, _counted: counted, interest, print, fresh, names, looked, round };
+        let polled = Polled { snap: Arc::new(Mutex::new(snap)), fuse, cost: cost(calls + 1, began) };
+        polls.snaps.insert(key, polled);
         Ok(())
     }
 
@@ -134,182 +179,12 @@ impl Shared {
         self.polls.lock().snaps.remove(&key);
     }
 
-    /// Looks at one object and tells what is different. How many system calls that took.
-    fn look(self: &Arc<Shared>, key: NodeKey) -> u32 {
-        let Some(snap) = self.polls.lock().snaps.get(&key).cloned() else { return 0 };
-        let mut snap = snap.lock();
-        let (since, began) = (snap.looked, self.now());
-        let content = snap.interest.contains(Interest::CONTENT);
-        let mut events = Vec::new();
-        let calls = match &snap.names {
-            Some(before) => match list(snap.fd.as_fd(), content) {
-                Ok((now, calls)) => {
-                    self.compare(key, before, &now, since, &mut events);
-                    snap.names = Some(now);
-                    calls
-                }
-                Err(errno) => return self.failed(key, errno),
-            },
-            None => 1,
-        };
-        match stat(snap.fd.as_fd(), b"") {
-            // Some FUSE file systems open by name: this is what has the name now.
-            Ok(now) if now.key != key => return self.failed(key, Errno::STALE),
-            Ok(now) => {
-                let directory = snap.names.is_some();
-                let mut facets = snap.print.difference(&now, directory);
-                let fresh = now.is_fresh();
-                if snap.fresh && !fresh && facets.is_empty() && now.is_file() {
-                    // It may have been changed since, without a trace.
-                    facets = Facets::DATA;
-                }
-                snap.fresh = fresh;
-                if now.links == 0 {
-                    self.give([Task::Verify(key)]);
-                } else if content && !facets.is_empty() {
-                    if facets.contains(Facets::DATA) && now.is_file() {
-                        self.drop_pages(key);
-                    }
-                    let facets = self.doubted(key, since, facets);
-                    events.push(Event {
-                        origin: Origin::Outside,
-                        directory,
-                        node: Some(key),
-                        what: What::Modified { at: None, facets },
-                    });
-                }
-                snap.print = now;
-            }
-            Err(errno) => return self.failed(key, errno),
-        }
-        snap.looked = began;
-        drop(snap);
-        if let Some(excuses) = self.inner.lock().table.excuses(key) {
-            excuses.looked();
-        }
-        self.heard(events, false);
-        calls + 1
-    }
-
-    /// It cannot be looked at, or is another object.
-    fn failed(self: &Arc<Shared>, key: NodeKey, errno: Errno) -> u32 {
-        if matches!(errno, Errno::NOENT | Errno::STALE) {
-            self.give([Task::Regain(key), Task::Verify(key)]);
-        }
-        2
-    }
-
     /// From now on it is looked at through this descriptor; what is different from what was seen last will be told.
     pub(super) fn look_through(&self, object: BorrowedFd<'_>, key: NodeKey) -> Result<()> {
-        let Some(snap) = self.polls.lock().snaps.get(&key).cloned() else { return Ok(()) };
+        let Some((snap, _)) = self.polls.lock().get(key) else { return Ok(()) };
         let fd = sys::file::reopen(object, OFlags::PATH)?;
         snap.lock().fd = fd;
         Ok(())
-    }
-
-    /// A FUSE file system's pages may stay in the kernel's cache for as long as the file is open, whatever a look has seen.
-    /// Who is told to read again is to find what is there. Each name may have pages of its own.
-    fn drop_pages(&self, key: NodeKey) {
-        let Some(export) = self.export().filter(|export| !export.is_quick()) else { return };
-        for path in self.paths_in_rules(key) {
-            let Ok(found) = export.open_rel(&super::disk_path(&path)) else { continue };
-            let opened = sys::file::reopen(found.object.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK);
-            let done = opened.and_then(|fd| rustix::fs::fadvise(&fd, 0, None, Advice::DontNeed));
-            if let Err(errno) = done {
-                log::debug!("{}: old pages may stay in the kernel's cache: {errno}", self.ground.name);
-            }
-        }
-    }
-
-    /// What we have changed ourselves since the last look may be all there is to it: nobody is told, what is cached is
-    /// broken all the same.
-    fn doubted(&self, node: NodeKey, since: Moment, facets: Facets) -> Facets {
-        match self.ground.rules.lock().changed_by_us(node, since) {
-            true => DOUBT,
-            false => facets,
-        }
-    }
-
-    fn compare(
-        &self,
-        dir: NodeKey,
-        before: &HashMap<Name, Child>,
-        now: &HashMap<Name, Child>,
-        since: Moment,
-        events: &mut Vec<Event>,
-    ) {
-        let mut inner = self.inner.lock();
-        // A file in place of a directory is another object.
-        let stays = |name: &Name| match (before.get(name), now.get(name)) {
-            (Some(was), Some(is)) => was.directory == is.directory,
-            _ => false,
-        };
-        let mut gone: Vec<&Name> = before.keys().filter(|name| !stays(name)).collect();
-        let mut come: Vec<&Name> = now.keys().filter(|name| !stays(name)).collect();
-        gone.sort();
-        come.sort();
-        let key_of = |child: &Child| NodeKey { dev: dir.dev, ino: child.ino };
-        let moving = gone.iter().map(|name| &before[*name]).chain(come.iter().map(|name| &now[*name]));
-        let wanted: HashSet<NodeKey> =
-            moving.map(key_of).filter(|key| inner.table.get(*key).is_some()).collect();
-        let watched = |child: &Child| wanted.get(&key_of(child)).copied();
-        let excuses = inner.table.excuses(dir);
-        let known = |name: &Name, present| excuses.as_ref().is_some_and(|e| e.knows(name, present));
-        let origin = |known| if known { Origin::Own } else { Origin::Outside };
-        for old in gone {
-            let was = &before[old];
-            // A name that went and one that came of the same object, as far as its print tells, is a rename.
-            let same = |name: &&Name| {
-                let is = &now[*name];
-                let same = was.print.is_some_and(|print| moved(&print, is.print.as_ref()));
-                same && was.ino == is.ino && !known(old, false) && !known(name, true)
-            };
-            let (name, directory) = (old.clone(), was.directory);
-            let (origin, what) = match come.iter().position(same) {
-                Some(to) => {
-                    let to = come.remove(to).clone();
-                    (Origin::Outside, What::Renamed { from: (dir, name), to: (dir, to) })
-                }
-                None => {
-                    let moved = watched(was).is_some();
-                    (origin(known(old, false)), What::Removed { at: (dir, name), moved })
-                }
-            };
-            events.push(Event { origin, directory, node: watched(was), what });
-        }
-        let mut unsure = Vec::new();
-        for name in come {
-            if known(name, true) {
-                unsure.push((name.clone(), now[name].directory));
-            }
-            let (directory, node) = (now[name].directory, watched(&now[name]));
-            let what = What::Created { at: (dir, name.clone()), moved: node.is_some() };
-            events.push(Event { origin: origin(known(name, true)), directory, node, what });
-        }
-        // It came, as is known, and went again.
-        let come = excuses.iter().flat_map(|e| e.come()).filter(|name| !now.contains_key(*name));
-        unsure.extend(come.map(|name| (name.clone(), false)));
-        for (name, directory) in unsure {
-            let what = What::Modified { at: Some((dir, name)), facets: Facets::LISTED };
-            events.push(Event { origin: Origin::Outside, directory, node: None, what });
-        }
-        let mut changed = Vec::new();
-        for (name, is) in now {
-            let (Some(was), Some(print)) = (before.get(name), is.print) else { continue };
-            let Some(facets) = was.print.map(|was| was.difference(&print, is.directory)) else { continue };
-            if was.directory == is.directory && !facets.is_empty() {
-                let may_know = excuses.as_ref().is_some_and(|e| e.may_know(name));
-                changed.push((name, is.directory, print.key, facets, may_know));
-            }
-        }
-        drop(inner);
-        changed.sort_by_key(|(name, ..)| *name);
-        for (name, directory, node, facets, may_know) in changed {
-            let facets = if may_know { DOUBT } else { self.doubted(node, since, facets) };
-            let at = Some((dir, name.clone()));
-            let what = What::Modified { at, facets };
-            events.push(Event { origin: Origin::Outside, directory, node: Some(node), what });
-        }
     }
 }
 
@@ -343,6 +218,7 @@ fn run(shared: &Weak<Shared>, stop: &Receiver<()>) {
         let Some(watch) = shared.upgrade() else { return };
         let now = watch.now();
         watch.ground.rules.lock().forget_own_changes(before);
+        watch.polls.lock().pace.begins(began);
         before = now;
         let (interval, keys) = watch.due();
         drop(watch);
@@ -362,7 +238,7 @@ fn run(shared: &Weak<Shared>, stop: &Receiver<()>) {
             }
         }
         let Some(watch) = shared.upgrade() else { return };
-        watch.polls.lock().round = began.elapsed();
+        watch.polls.lock().pace.ends(Instant::now());
         time = interval.saturating_sub(began.elapsed()).max(SHORTEST);
     }
 }

@@ -12,6 +12,9 @@ use crate::fsa::change::Facets;
 use crate::sys;
 use crate::types::NodeKey;
 
+/// Of a file system that keeps parts of seconds.
+pub(super) const TICK: Duration = Duration::from_millis(20);
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Child {
     pub ino: u64,
@@ -68,14 +71,19 @@ impl Print {
     /// Its times are of now, as far as they go: one more change may leave them as they are. Some file systems keep whole
     /// seconds (sshfs), others what the clock interrupt counts.
     pub fn is_fresh(&self) -> bool {
-        let tick = match (self.written.1, self.changed.1) {
-            (0, 0) => Duration::from_secs(2),
-            _ => Duration::from_millis(20),
-        };
+        let tick = self.tick();
         let (sec, nsec) = self.written.max(self.changed);
         let Ok(since) = u64::try_from(sec) else { return false };
         let (time, now) = (SystemTime::UNIX_EPOCH + Duration::new(since, nsec), SystemTime::now());
         now.duration_since(time).unwrap_or_else(|ahead| ahead.duration()) < tick
+    }
+
+    /// What is changed twice within it may have the times of the first.
+    pub fn tick(&self) -> Duration {
+        match (self.written.1, self.changed.1) {
+            (0, 0) => Duration::from_secs(2),
+            _ => TICK,
+        }
     }
 
     pub fn is_file(&self) -> bool {
@@ -90,8 +98,9 @@ pub(super) fn stat(fd: BorrowedFd<'_>, name: &[u8]) -> Result<Print> {
     Ok(Print::of(&rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS)?))
 }
 
-/// Names in a directory, with what matters of them; and how many system calls it took.
-pub(super) fn list(dir: BorrowedFd<'_>, content: bool) -> Result<(HashMap<Name, Child>, u32)> {
+/// Names in a directory, with what matters of them; and how many system calls it took. `fuse`: the kernel may remember
+/// other objects of these names.
+pub(super) fn list(dir: BorrowedFd<'_>, content: bool, fuse: bool) -> Result<(HashMap<Name, Child>, u32)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, c".", flags, Mode::empty())?;
     let mut buf = sys::dir::DirBuf::new(32 << 10);
@@ -107,9 +116,16 @@ pub(super) fn list(dir: BorrowedFd<'_>, content: bool) -> Result<(HashMap<Name, 
         let directory = entry.file_type == FileType::Directory;
         names.insert(entry.name.into(), Child { ino: entry.ino, directory, print: None });
     }
-    let calls = 4 + unknown.len() as u32;
+    let mut calls = 4 + unknown.len() as u32;
     for name in unknown {
-        match stat(fd.as_fd(), &name) {
+        let mut found = stat(fd.as_fd(), &name);
+        let is_it = |print: &Print| print.links > 0 && print.key.ino == names[&name].ino;
+        if fuse && !found.as_ref().is_ok_and(is_it) {
+            sys::file::look_up_again(&fd, &name);
+            found = stat(fd.as_fd(), &name);
+            calls += 2;
+        }
+        match found {
             Ok(print) => {
                 if let Some(child) = names.get_mut(&name) {
                     child.directory = FileType::from_raw_mode(u32::from(print.mode)) == FileType::Directory;

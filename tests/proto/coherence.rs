@@ -8,7 +8,7 @@ mod changes;
 mod limits;
 mod mounts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -53,13 +53,42 @@ struct World {
     bound: Duration,
     /// There are not watches enough for all: how many leases were refused.
     refused: Option<usize>,
+    /// Files, by path, that have or had another name. Names are not used twice.
+    linked: BTreeSet<String>,
     granted: usize,
+    /// The last changes, for who has to find out what went wrong.
+    recent: VecDeque<String>,
+    /// How long this process took at most to listen once more, after the last change.
+    turn: Duration,
 }
+
+/// How many.
+const RECENT: usize = 60;
 
 /// Where somebody changes the tree, and what there is to be changed.
 struct Place {
     at: PathBuf,
     truth: Vec<PathBuf>,
+}
+
+/// How often the tests have the server look.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+fn within(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}\\{name}") }
+}
+
+/// Files that have another name.
+fn names_of_links(at: &Path, name: &str, out: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(at).expect("a directory").map(|e| e.expect("an entry")) {
+        let inner = within(name, &entry.file_name().into_string().expect("a name"));
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() {
+            names_of_links(&entry.path(), &inner, out);
+        } else if meta.nlink() > 1 {
+            out.insert(inner);
+        }
+    }
 }
 
 /// What is on disk, by path. Of a name that is in several of the directories the first one counts.
@@ -68,7 +97,7 @@ fn on_disk(roots: &[PathBuf]) -> BTreeMap<String, Belief> {
         let mut listing = BTreeMap::new();
         for entry in fs::read_dir(at).expect("a directory").map(|e| e.expect("an entry")) {
             let entry_name = entry.file_name().into_string().expect("a name");
-            let inner = if name.is_empty() { entry_name.clone() } else { format!("{name}\\{entry_name}") };
+            let inner = within(name, &entry_name);
             // A name that FUSE gives to what is removed while it is open (.fuse_hidden) goes by itself.
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
@@ -114,7 +143,10 @@ impl World {
             waits: Vec::new(),
             bound,
             refused: None,
+            linked: BTreeSet::new(),
             granted: 0,
+            recent: VecDeque::new(),
+            turn: Duration::ZERO,
         }
     }
 
@@ -201,21 +233,46 @@ impl World {
     /// Takes in what the server has to say until nothing that the client may believe is wrong.
     fn settle(&mut self, changed: Instant, what: &str) {
         let disk = on_disk(&self.truth);
+        if self.refused.is_some() {
+            self.truth.iter().for_each(|root| names_of_links(root, "", &mut self.linked));
+        }
+        self.turn = Duration::ZERO;
         loop {
-            let wrong: Vec<_> = self
-                .cache
-                .iter()
-                .filter(|(name, cached)| cached.entitled && disk.get(*name) != Some(&cached.belief))
-                .map(|(name, _)| name.clone())
-                .collect();
-            if wrong.is_empty() {
-                return;
-            }
+            let began = Instant::now();
+            let wrong = self.cache.iter().find(|(name, cached)| {
+                let is = |there| self.is_believed(name, there, &cached.belief);
+                cached.entitled && !disk.get(*name).is_some_and(is)
+            });
+            let Some((name, cached)) = wrong else { return };
             assert!(
                 changed.elapsed() < self.bound,
-                "{what}: the client still believes what it has of {wrong:?}"
+                "{what}: the client still believes {:?} of {name:?}, which is {:?}; before: {:#?}",
+                cached.belief,
+                disk.get(name),
+                self.recent
             );
             self.hear(changed);
+            self.turn = self.turn.max(began.elapsed());
+        }
+    }
+
+    /// In a listing, the size of a file that is written by another of its names is seen where that one is watched; there are
+    /// not watches enough for that if some leases were refused.
+    fn is_believed(&self, name: &str, there: &Belief, belief: &Belief) -> bool {
+        let (Belief::Listing(there), Belief::Listing(belief)) = (there, belief) else {
+            return there == belief;
+        };
+        let is_linked = |entry: &String| self.refused.is_some() && self.linked.contains(&within(name, entry));
+        there.len() == belief.len()
+            && there.iter().all(|(entry, size)| {
+                belief.get(entry).is_some_and(|believed| believed == size || is_linked(entry))
+            })
+    }
+
+    fn note(&mut self, what: &str) {
+        self.recent.push_back(what.to_owned());
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
         }
     }
 
@@ -260,8 +317,12 @@ struct Scene {
     places: Vec<Place>,
     /// The change may have to wait for the client.
     waits_for_client: bool,
-    /// One change at a time, and a file has one name: of what directories see that nobody watches, less is promised.
+    /// One change at a time: of what directories see that nobody watches, less is promised.
     plain: bool,
+    /// Each change is held against the bound that the server states.
+    stated: bool,
+    /// What the file system itself keeps for so long comes on top of it.
+    keeps: Duration,
     rng: Rng,
     seed: u64,
 }
@@ -271,14 +332,24 @@ impl Scene {
         let world = World::new(&server, truth, bound);
         let places = vec![Place { at: truth[0].clone(), truth: truth.to_owned() }];
         let seed = setting("COHERENCE_SEED").unwrap_or(1);
-        Scene { server, world, places, waits_for_client: false, plain: false, rng: Rng(seed), seed }
+        Scene {
+            server,
+            world,
+            places,
+            waits_for_client: false,
+            plain: false,
+            stated: false,
+            keeps: Duration::ZERO,
+            rng: Rng(seed),
+            seed,
+        }
     }
 
     /// One change, `n`th of all. None: there was nothing to be done.
     fn change(&mut self, n: usize) -> Option<String> {
         let place = &self.places[n % self.places.len()];
         let (root, disk) = (place.at.clone(), on_disk(&place.truth));
-        mutate(&root, &disk, &mut self.rng, n, !self.plain)
+        mutate(&root, &disk, &mut self.rng, n)
     }
 
     /// As many; the client is told what it has to be after each of them, or after some in a row.
@@ -289,13 +360,18 @@ impl Scene {
             let changed = Instant::now();
             let what = if self.waits_for_client { self.change_and_hear(n) } else { self.change(n) };
             if let Some(what) = what {
+                let what = format!("seed {}, change {n}: {what}", self.seed);
+                self.world.note(&what);
                 if !self.plain && self.rng.below(4) == 0 {
                     // On to the next one, with what has been heard so far.
                     self.world.hear(changed);
                     self.world.fill();
                     continue;
                 }
-                self.world.settle(changed, &format!("seed {}, change {n}: {what}", self.seed));
+                let done = Instant::now();
+                self.world.settle(changed, &what);
+                self.hold_against_status(done.elapsed(), &what);
+                self.read_again(&what);
                 self.world.fill();
             }
         }
@@ -303,12 +379,49 @@ impl Scene {
         println!("{name}: {changes} changes, {}", spread(std::mem::take(&mut self.world.waits)));
     }
 
+    /// The client was told of what it has so long after it was done.
+    fn hold_against_status(&self, took: Duration, what: &str) {
+        if !self.stated || took < INTERVAL {
+            return;
+        }
+        let bound = self.stated_bound();
+        // What this process took to listen is none of the server's.
+        let most = bound + self.keeps + self.world.turn;
+        assert!(took <= most, "{what}: told after {took:?}, status says {bound:?}; {:?}", self.world.turn);
+    }
+
+    /// `poll <= 0.2 s`.
+    fn stated_bound(&self) -> Duration {
+        let status = self.server.status();
+        let seconds = status.split_once("poll <= ").and_then(|(_, rest)| rest.split_once(" s"));
+        let seconds = seconds.and_then(|(seconds, _)| seconds.parse().ok());
+        Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("no bound is stated: {status}")))
+    }
+
+    /// Clients keep files open when they give up what they cache, and read again through the same handle: what the kernel
+    /// of this machine has in its cache of a FUSE file system is old then.
+    fn read_again(&mut self, what: &str) {
+        let disk = on_disk(&self.world.truth);
+        let given_up = self.world.cache.iter().filter(|(_, cached)| !cached.entitled);
+        let given_up: Vec<_> = given_up.map(|(name, cached)| (name.clone(), cached.file_id)).collect();
+        for (name, open) in given_up {
+            let Some(there @ Belief::Content(_)) = disk.get(&name) else { continue };
+            let began = Instant::now();
+            let mut read = self.world.read(open);
+            while read != *there {
+                let most = if self.stated { self.stated_bound() + self.keeps } else { Duration::ZERO };
+                assert!(began.elapsed() <= most, "{what}: {name} is {there:?}, and is read as {read:?}");
+                read = self.world.read(open);
+            }
+        }
+    }
+
     fn change_and_hear(&mut self, n: usize) -> Option<String> {
         let place = &self.places[n % self.places.len()];
         let (root, disk) = (place.at.clone(), on_disk(&place.truth));
         let mut rng = Rng(self.rng.0);
         let changed = Instant::now();
-        let program = std::thread::spawn(move || (mutate(&root, &disk, &mut rng, n, true), rng));
+        let program = std::thread::spawn(move || (mutate(&root, &disk, &mut rng, n), rng));
         while !program.is_finished() {
             self.world.hear(changed);
         }
@@ -327,6 +440,7 @@ fn run(keys: &str, through: Option<&Path>, changes: usize, bound: Duration) {
         scene.places[0].at = through.to_owned();
         scene.waits_for_client = true;
     }
+    scene.stated = keys.contains("poll");
     scene.play(keys, changes);
 }
 

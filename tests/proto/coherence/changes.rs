@@ -31,7 +31,6 @@ pub(super) fn mutate(
     disk: &BTreeMap<String, Belief>,
     rng: &mut Rng,
     n: usize,
-    links: bool,
 ) -> Option<String> {
     let local = |name: &str| root.join(name.replace('\\', "/"));
     let pick = |rng: &mut Rng, directories: bool| {
@@ -108,7 +107,7 @@ pub(super) fn mutate(
             f.write_all(&other).expect("a write");
             Some(format!("rewrite {name:?}"))
         }
-        _ if files > 20 || !links => None,
+        _ if files > 20 => None,
         _ => {
             let name = local(&pick(rng, false)?);
             if !within(fs::hard_link(&name, &new)) {
