@@ -14,11 +14,11 @@ const MAX_LINKS: usize = 40;
 
 impl Export {
     /// Opens `path` (on-disk names, `/` between them, empty for the root) for `O_PATH` and the flags given.
-    /// `XDEV`: a symlink leads out; `LOOP`: one is in the way and the policy is `Never`.
+    /// `XDEV`: a symlink leads out; `LOOP`: one is in the way and the policy is `Never`, or the way leads into a view of ours.
     pub(super) fn open_beneath(&self, root: &Root, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         let name = if path.is_empty() { b"." } else { path };
         let resolve = resolve_flags(self.policy().symlinks);
-        match sys::file::open_beneath(root.fd(), name, OFlags::PATH | flags, resolve) {
+        let opened = match sys::file::open_beneath(root.fd(), name, OFlags::PATH | flags, resolve) {
             // The kernel takes every absolute symlink as leading out; those into the export are followed by hand.
             Err(Errno::XDEV) if self.policy().symlinks == Symlinks::Inside => {
                 let real = expand(root, path, flags.contains(OFlags::NOFOLLOW))?;
@@ -27,7 +27,8 @@ impl Export {
                 sys::file::open_beneath(root.fd(), real, OFlags::PATH | flags, resolve)
             }
             other => other,
-        }
+        };
+        opened.and_then(super::ours::not_ours)
     }
 }
 

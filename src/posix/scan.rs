@@ -165,7 +165,8 @@ impl Export {
             Symlinks::Never => return None,
             Symlinks::Outside => {
                 let flags = ResolveFlags::NO_MAGICLINKS;
-                sys::file::open_beneath(directory.fd.as_fd(), &entry.disk, OFlags::PATH, flags).ok()?
+                let opened = sys::file::open_beneath(directory.fd.as_fd(), &entry.disk, OFlags::PATH, flags);
+                opened.and_then(super::ours::not_ours).ok()?
             }
             // From the root, so that a link may lead up and down again inside the export.
             Symlinks::Inside => {

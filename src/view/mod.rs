@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::Gate;
 use crate::cmd::gate::Live;
+use crate::posix;
 use crate::session::{Area, Disk};
 use caller::Callers;
 use door::Door;
@@ -79,6 +80,8 @@ struct View {
     unmounter: SessionUnmounter,
     /// Hears when the kernel has let go.
     ended: mpsc::Receiver<()>,
+    /// No share leads into it.
+    _own: Option<posix::OwnView>,
 }
 
 impl View {
@@ -134,7 +137,8 @@ impl View {
             failed(e)
         })?;
         log::info!("share {name}: local view at {}", point.display());
-        Ok(View { point: point.to_owned(), core, unmounter, ended })
+        let own = mount::device_at(point).map(posix::OwnView::new);
+        Ok(View { point: point.to_owned(), core, unmounter, ended, _own: own })
     }
 }
 

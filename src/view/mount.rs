@@ -61,11 +61,22 @@ pub fn look(point: &Path, exported: &Path) -> Result<Point, String> {
 
 /// What the topmost mount at a path is of.
 fn source_at(point: &Path) -> Option<String> {
+    at(point)?.split(" - ").nth(1)?.split(' ').nth(1).map(unescape)
+}
+
+/// The device of the topmost mount at a path, without asking it.
+pub fn device_at(point: &Path) -> Option<u64> {
+    let line = at(point)?;
+    let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;
+    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Its line in the table of mounts.
+fn at(point: &Path) -> Option<String> {
     let point = std::fs::canonicalize(point).ok()?;
     let table = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let at =
-        table.lines().rev().find(|line| line.split(' ').nth(4).map(unescape).as_deref() == point.to_str())?;
-    at.split(" - ").nth(1)?.split(' ').nth(1).map(unescape)
+    let is = |line: &&str| line.split(' ').nth(4).map(unescape).as_deref() == point.to_str();
+    table.lines().rev().find(is).map(str::to_owned)
 }
 
 /// Blanks and the like stand as `\040` in the table.

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -498,4 +498,35 @@ fn a_view_that_cannot_be_mounted_does_not_keep_the_share_from_being_served() {
     let server = Server::start("signing = \"offered\"", &[("share", &keys)]);
     assert!(server.client().make("f").is_ok());
     assert!(server.log().contains("the directory is not empty; name an empty one"), "{}", server.log());
+}
+
+/// What is asked there would be asked of the server that asks.
+#[test]
+fn symlinks_that_lead_into_a_view_are_not_followed() {
+    let viewed = Viewed::with("symlinks = \"outside\"");
+    let elsewhere = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(elsewhere.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(elsewhere.path().join("f"), "there").unwrap();
+    fs::write(viewed.behind("f"), "here").unwrap();
+    for (name, target) in [
+        ("view", viewed.mount.path().to_owned()),
+        ("file", viewed.at("f")),
+        ("again", viewed.at("again")),
+        ("elsewhere", elsewhere.path().to_owned()),
+    ] {
+        symlink(target, viewed.behind(name)).unwrap();
+    }
+    let open = |name: &str, how| {
+        let request = create(name, AccessMask::FILE_READ, how, CreateOptions::empty());
+        let mut c = viewed.client();
+        c.create(&request).map(|opened| c.read(opened.file_id, 0, 10).unwrap_or_default())
+    };
+    assert_eq!(open("elsewhere\\f", CreateDisposition::OPEN), Ok(b"there".to_vec()));
+    for name in ["view\\f", "view\\new", "view\\view\\f", "view\\sub\\x"] {
+        assert_eq!(open(name, CreateDisposition::OPEN_IF), Err(NtStatus::ACCESS_DENIED), "{name}");
+    }
+    for name in ["view", "file", "again"] {
+        assert_eq!(open(name, CreateDisposition::OPEN), Err(NtStatus::STOPPED_ON_SYMLINK), "{name}");
+    }
+    assert!(!viewed.behind("new").exists());
 }
