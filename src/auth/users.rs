@@ -4,7 +4,7 @@
 //! Its key is the name in lower case.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 pub use super::smbpasswd::parse_smbpasswd;
 use super::{NtHash, UserDb, UserRecord};
+use crate::sys::room::{ROOM, reserve};
 
 /// Why a change of the user database failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +115,7 @@ impl Users {
 
     fn put(&self, record: UserRecord) -> Result<(), UsersError> {
         let key = fold(&record.name);
+        reserve(&OpenOptions::new().write(true).open(&self.file)?, ROOM)?;
         self.tree.insert(key.as_bytes(), &encode(&key, &record)[..])?;
         self.sync()?;
         self.known.write().insert(key, record);

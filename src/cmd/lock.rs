@@ -12,6 +12,7 @@ use crate::wire::codec::Reader;
 use crate::wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
 use crate::wire::negotiate::Capabilities;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 type Ranges = SmallVec<[LockRange; 2]>;
 
@@ -47,15 +48,15 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
             }
             let (status, effects) = area.rules.lock().unlock(open.open_id(), &ranges, sequence, area.now());
             ctx.effects.extend(effects);
-            // Some of them may have gone all the same.
-            let kept = ctx.gate.keeper.note(&open);
+            // Some of them may have gone all the same. What the disk has no room for it hears of later: a crash until then
+            // gives the client back what he unlocked, until he closes.
+            let _ = ctx.gate.keeper.note(&open);
             if status.is_error() {
                 return Err(status.into());
             }
             if spoiled {
                 return Err(NtStatus::INVALID_PARAMETER.into());
             }
-            kept?;
         }
         List::Lock { ranges, wait } => {
             let wait = if wait {
@@ -102,9 +103,10 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
             if let Locking::Refused(status) = locking {
                 return Err(status.into());
             }
-            if let Err(status) = ctx.gate.keeper.note(&open) {
+            if ctx.gate.keeper.note(&open).is_err() {
                 give_back(ctx, &open, &ranges, sequence);
-                return Err(status.into());
+                // Whichever it was, it is not the client's disk.
+                return Err(NtStatus::INSUFFICIENT_RESOURCES.into());
             }
         }
     }
@@ -113,7 +115,7 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
 }
 
 /// What was granted cannot be kept on disk, and so it was not.
-fn give_back(ctx: &mut Ctx<'_>, open: &Open, ranges: &Ranges, sequence: Option<LockSequence>) {
+fn give_back(ctx: &mut Ctx<'_>, open: &Arc<Open>, ranges: &Ranges, sequence: Option<LockSequence>) {
     let Ok(disk) = open.tree.disk() else { return };
     let (area, id) = (&disk.area, open.open_id());
     let mut local = Local::of(open);
@@ -127,6 +129,7 @@ fn give_back(ctx: &mut Ctx<'_>, open: &Open, ranges: &Ranges, sequence: Option<L
     if let Some(local) = &mut local {
         local.change(&before, &after);
     }
+    ctx.gate.keeper.changed(open);
 }
 
 /// The request's lock sequence, where it is verified: on durable opens, and on every open of a client that may have

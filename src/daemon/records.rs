@@ -13,7 +13,7 @@ pub(super) const TREE: &str = "streams";
 /// A tree of them, and what brings it to the disk: who comes while others wait for that waits once with them.
 pub struct Durable {
     tree: sled::Tree,
-    disk: Disk,
+    pub(super) disk: Disk,
     /// There has been a record since the start.
     any: AtomicBool,
     /// Edits made.
@@ -29,6 +29,8 @@ impl Durable {
     }
 
     fn apply(&self, edits: Vec<RecordEdit>) -> std::io::Result<()> {
+        let size = edits.iter().filter_map(|(_, value)| value.as_ref()).map(Vec::len).sum();
+        self.disk.reserve(size)?;
         let mut batch = sled::Batch::default();
         self.any.store(true, Ordering::Release);
         for (key, value) in edits {

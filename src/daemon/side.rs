@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use super::records::Durable;
 use super::{Failure, State};
 use crate::posix::SideStore;
+use crate::sys;
 use crate::types::NodeKey;
 
 const TREE: &str = "side";
@@ -76,6 +77,11 @@ impl SideStore for SledSide {
     }
 
     fn put(&self, key: NodeKey, name: &str, value: &[u8]) {
+        if let Err(e) =
+            sys::creds::as_process(|| self.streams.disk.reserve(value.len())).and_then(|done| done)
+        {
+            return self.report(Err(e.into()));
+        }
         if !self.knows(name) {
             self.report(self.tree.insert(record_key(NAMES, name), &[VERSION][..]).map(drop));
             self.names.write().insert(name.to_owned());

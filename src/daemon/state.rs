@@ -4,6 +4,7 @@
 //! lock           flock(2) of the process that uses the directory; its process id
 //! db/            sled
 //! serial         the number of the last change of handles that was answered for
+//! ballast        room that is given up while the database is opened: sled writes then, too
 //! control.sock   where the server that runs is asked things
 //! db.corrupt-*   databases that did not open any more
 //! ```
@@ -21,9 +22,12 @@ use nix::fcntl::{Flock, FlockArg};
 use super::Failure;
 use crate::auth::users::Users;
 use crate::durable::store::SledHandles;
+use crate::sys;
+use crate::sys::room::ROOM;
 
 const LOCK: &str = "lock";
 const DB: &str = "db";
+const BALLAST: &str = "ballast";
 
 /// The open state directory. Nobody else has it while this lives.
 pub struct State {
@@ -53,7 +57,13 @@ impl State {
         prepare(dir)?;
         let lock = lock(dir, patience)?;
         let path = dir.join(DB);
+        let ballast = dir.join(BALLAST);
+        // So that a disk that is full keeps no server from starting.
+        let _ = std::fs::remove_file(&ballast);
         let db = open_database(&path)?;
+        if let Err(e) = load(&ballast) {
+            log::debug!("no room is kept back in {}: {e}", dir.display());
+        }
         let users = Users::open(&db, &path)
             .map_err(|e| Failure(format!("cannot read the users in {}: {e}", dir.display())))?;
         Ok(State { dir: dir.to_path_buf(), db, users: Arc::new(users), _lock: lock })
@@ -85,6 +95,12 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// For a write of so many bytes: sled takes none any more after one that failed.
+    pub fn reserve(&self, bytes: usize) -> std::io::Result<()> {
+        let file = OpenOptions::new().write(true).open(&self.file)?;
+        sys::room::reserve(&file, ROOM + 2 * bytes as u64)
+    }
+
     /// sled's own flush leaves the data where a power cut still takes it; fdatasync does not.
     pub fn sync(&self) -> std::io::Result<()> {
         self.db.flush().map_err(std::io::Error::from)?;
@@ -163,6 +179,11 @@ fn lock(dir: &Path, patience: Duration) -> Result<Flock<File>, Denied> {
             Err((_, errno)) => return Err(failed(errno.into()).into()),
         }
     }
+}
+
+fn load(ballast: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(ballast)?;
+    sys::room::reserve(&file, ROOM)
 }
 
 fn config(path: &Path) -> sled::Config {

@@ -13,6 +13,7 @@ pub mod handle;
 pub mod lock;
 pub mod process;
 pub mod quota;
+pub mod room;
 pub mod socket;
 pub mod xattr;
 

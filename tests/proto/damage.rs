@@ -16,7 +16,7 @@ fn random(below: usize) -> usize {
     getrandom::u64().expect("random bytes") as usize % below
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {

@@ -80,7 +80,7 @@ impl Held {
 }
 
 /// Sends all, so many at a time, and gives the answers in their order.
-fn each<R: Request>(c: &mut Client, requests: &[R]) -> Vec<Reply> {
+pub fn each<R: Request>(c: &mut Client, requests: &[R]) -> Vec<Reply> {
     let mut replies = Vec::new();
     for some in requests.chunks(AT_ONCE) {
         let ids: Vec<u64> = some.iter().map(|request| c.send(request)).collect();

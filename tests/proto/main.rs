@@ -12,6 +12,7 @@ mod coherence;
 mod compound;
 mod credits;
 mod damage;
+mod disk_full;
 mod durable;
 mod fsctl;
 mod killed;

@@ -139,10 +139,11 @@ pub fn made(
 fn keep(ctx: &Ctx<'_>, open: &Arc<Open>) {
     let settled = if open.is_persistent() { settle(open) } else { Ok(()) };
     if let Err(status) = settled.and_then(|()| ctx.gate.keeper.note(open)) {
-        log::error!("share {}: an open is not persistent: {status}", open.share().name);
+        log::info!("share {}: an open is not persistent: {status}", open.share().name);
         if let Some(durability) = open.durability.get() {
             durability.persistent.store(false, Ordering::Release);
         }
+        ctx.gate.keeper.changed(open);
     }
 }
 

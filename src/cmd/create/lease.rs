@@ -107,7 +107,7 @@ impl Wanted {
             // It may be more than the records of its other opens say.
             for other in self.lease.others(&ctx.gate.opens, open) {
                 if let Err(status) = ctx.gate.keeper.note(&other) {
-                    log::error!("a lease is not kept as it is now: {status}");
+                    log::info!("a lease is not kept as it is now: {status}");
                 }
             }
         }

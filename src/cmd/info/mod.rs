@@ -111,7 +111,10 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
     }
     let mut subject = Subject::new(open, file)?;
     way::clear(ctx, &subject, &info)?;
-    let decides_deletion = matches!(info, SetFileInfo::Disposition(_));
+    let deletes = match &info {
+        SetFileInfo::Disposition(flags) => Some(flags.contains(crate::fsa::Disposition::DELETE)),
+        _ => None,
+    };
     match info {
         SetFileInfo::Basic(info) => basic::set(&mut subject, &info)?,
         SetFileInfo::EndOfFile(size) => size::set_end_of_file(&mut subject, size)?,
@@ -139,10 +142,13 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
         SetFileInfo::Pipe(_) => return Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
     }
     ctx.effects.append(&mut subject.effects);
-    if decides_deletion {
-        ctx.gate.keeper.note(open)?;
-    } else {
-        ctx.gate.keeper.changed(open);
+    match deletes {
+        // A disk without room for it is a reason to delete: after a crash the file is still there.
+        Some(true) => {
+            let _ = ctx.gate.keeper.note(open);
+        }
+        Some(false) => ctx.gate.keeper.note(open)?,
+        None => ctx.gate.keeper.changed(open),
     }
     Ok(())
 }

@@ -115,13 +115,16 @@ impl Keeper {
         }
     }
 
-    /// The same, and if it is persistent its record is on the disk once this returns. Blocks then: for workers of its export.
+    /// The same, and if it is persistent its record is on the disk once this returns, or will be when it can. Blocks then:
+    /// for workers of its export.
     pub fn note(&self, open: &Arc<Open>) -> Result<(), NtStatus> {
-        if open.is_persistent() {
-            return self.keep(open);
+        if !open.is_persistent() {
+            self.changed(open);
+            return Ok(());
         }
-        self.changed(open);
-        Ok(())
+        self.keep(open).inspect_err(|_| {
+            let _ = self.0.put(open, None);
+        })
     }
 
     /// Its record is on the disk once this returns. Blocks: for workers of its export.

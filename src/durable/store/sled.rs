@@ -9,14 +9,17 @@
 use super::codec::{decode, encode, key};
 use super::record::Record;
 use super::{Done, Edit, HandleStore};
+use crate::sys::room::{ROOM, reserve};
 use crate::types::NtStatus;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 const TREE: &str = "handles";
 /// The number of the last batch. No handle has a key of this length.
@@ -25,6 +28,8 @@ const SERIAL: &[u8] = b"serial";
 const SERIAL_FILE: &str = "serial";
 /// The most writes in one batch.
 const GROUP: usize = 4096;
+/// How often what is owed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Key and value; none: it goes.
 type Change = ([u8; 8], Option<Vec<u8>>);
@@ -63,8 +68,8 @@ impl SledHandles {
         tree.apply_batch(bad)?;
         let serial = Serial::open(&tree, dir)?;
         // Open from now on, so that it can be synced when there are no descriptors left.
-        let file = File::open(dir.join("db"))?;
-        let disk = Disk { db: db.clone(), tree, file, serial };
+        let file = OpenOptions::new().read(true).write(true).open(dir.join("db"))?;
+        let disk = Disk { db: db.clone(), tree, file, serial, owed: BTreeMap::new(), failing: false };
         let (writes, queue) = channel();
         let thread =
             std::thread::Builder::new().name("handles".to_owned()).spawn(move || disk.run(&queue))?;
@@ -112,36 +117,98 @@ struct Disk {
     tree: sled::Tree,
     file: File,
     serial: Serial,
+    /// What could not be written, and nobody was told.
+    owed: BTreeMap<[u8; 8], Option<Vec<u8>>>,
+    /// The last batch was not written.
+    failing: bool,
 }
 
 impl Disk {
     fn run(mut self, queue: &Receiver<Write>) {
-        while let Ok(first) = queue.recv() {
-            let mut group = vec![first];
+        loop {
+            let mut group: Vec<Write> = match self.wait(queue) {
+                Ok(first) => vec![first],
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             group.extend(queue.try_iter().take(GROUP - 1));
-            let mut batch = sled::Batch::default();
-            let changes: usize = group.iter().map(|write| write.changes.len()).sum();
-            for (key, value) in group.iter_mut().flat_map(|write| write.changes.drain(..)) {
-                match value {
-                    Some(value) => batch.insert(&key, value),
-                    None => batch.remove(&key),
-                }
-            }
-            let result = self.commit(batch).map_err(|e| {
-                log::error!("handles could not be kept in the database: {e}");
-                match e.kind() {
-                    io::ErrorKind::StorageFull => NtStatus::DISK_FULL,
-                    _ => NtStatus::IO_DEVICE_ERROR,
-                }
-            });
-            if result.is_ok() {
-                log::debug!("handles: {changes} changes are on the disk");
-            }
-            group.into_iter().filter_map(|write| write.done).for_each(|done| done(result));
+            self.write(group);
+        }
+        if !self.owed.is_empty() {
+            self.write(Vec::new());
         }
     }
 
-    fn commit(&mut self, mut batch: sled::Batch) -> io::Result<()> {
+    fn wait(&self, queue: &Receiver<Write>) -> Result<Write, RecvTimeoutError> {
+        match self.owed.is_empty() {
+            true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => queue.recv_timeout(AGAIN),
+        }
+    }
+
+    fn write(&mut self, mut group: Vec<Write>) {
+        let mut batch = sled::Batch::default();
+        let (mut changes, mut size) = (0, 0);
+        let new = group.iter().flat_map(|write| &write.changes).map(|(key, value)| (key, value));
+        for (key, value) in self.owed.iter().chain(new) {
+            changes += 1;
+            match value {
+                Some(value) => {
+                    size += value.len() as u64;
+                    batch.insert(key, &**value);
+                }
+                None => batch.remove(key),
+            }
+        }
+        let result = self.commit(batch, size);
+        self.tell(&result, changes);
+        match result {
+            Ok(()) => self.owed.clear(),
+            Err(_) => group.iter_mut().for_each(|write| self.owe(write)),
+        }
+        let told = result.map_err(|e| match e.kind() {
+            io::ErrorKind::StorageFull => NtStatus::DISK_FULL,
+            _ => NtStatus::IO_DEVICE_ERROR,
+        });
+        group.into_iter().filter_map(|write| write.done).for_each(|done| done(told));
+    }
+
+    /// Once when it begins to fail, and once when it does no more.
+    fn tell(&mut self, result: &io::Result<()>, changes: usize) {
+        match result {
+            Ok(()) => {
+                log::debug!("handles: {changes} changes are on the disk");
+                if std::mem::take(&mut self.failing) {
+                    log::warn!("handles are kept in the database again, those of the time between too");
+                }
+            }
+            Err(e) if !self.failing => {
+                self.failing = true;
+                log::error!(
+                    "handles cannot be kept in the database: {e}. Until they can, none are persistent, and what is open \
+                     now does not survive the server as it is now"
+                );
+            }
+            Err(e) => log::debug!("handles: {changes} changes are not on the disk: {e}"),
+        }
+    }
+
+    /// Who waits is told, and what he has put is not wanted any more.
+    fn owe(&mut self, write: &mut Write) {
+        let waited_for = write.done.is_some();
+        for (key, value) in write.changes.drain(..) {
+            match value {
+                Some(_) if waited_for => {}
+                None if !self.tree.contains_key(key).unwrap_or(true) => drop(self.owed.remove(&key)),
+                value => drop(self.owed.insert(key, value)),
+            }
+        }
+    }
+
+    fn commit(&mut self, mut batch: sled::Batch, size: u64) -> io::Result<()> {
+        // Once there was none, a little more than none will not do.
+        let room = if self.failing { 2 * ROOM } else { ROOM };
+        reserve(&self.file, room + 2 * size)?;
         let number = self.serial.last + 1;
         batch.insert(SERIAL, &number.to_be_bytes());
         self.tree.apply_batch(batch)?;

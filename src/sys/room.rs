@@ -1,0 +1,62 @@
+//! Room on the disk for a file that is about to grow: had before, or not at all.
+
+use std::fs::File;
+use std::io;
+
+use rustix::fs::{FallocateFlags, fallocate, fstat, fstatvfs};
+use rustix::io::Errno;
+
+/// What a write of the state database takes besides twice its own size: sled writes whole segments, and pages anew.
+pub const ROOM: u64 = 2 << 20;
+/// What is asked for at once.
+const STEP: u64 = 4 << 20;
+
+/// `file` may grow by so many bytes: the blocks for that are its own from now on, beyond its end. ENOSPC: there is no
+/// room.
+pub fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    let stat = fstat(file)?;
+    let (size, blocks) = (stat.st_size as u64, stat.st_blocks as u64 * 512);
+    if blocks >= size + bytes {
+        return Ok(());
+    }
+    let ahead = |len| loop {
+        match fallocate(file, FallocateFlags::KEEP_SIZE, size, len) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    };
+    match ahead(bytes.max(STEP)) {
+        // Less will do.
+        Err(Errno::NOSPC) => ahead(bytes)?,
+        // No reservations on this file system: there is room now, whoever else wants it.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let free = fstatvfs(file)?;
+            if free.f_bavail * free.f_frsize < bytes {
+                return Err(Errno::NOSPC.into());
+            }
+        }
+        other => other?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_reserved_is_not_in_the_file_yet() {
+        let file = tempfile::tempfile_in("/var/tmp").expect("a file");
+        reserve(&file, 1 << 20).expect("there is room");
+        let stat = fstat(&file).expect("it is there");
+        assert_eq!(stat.st_size, 0);
+        // A file system without reservations has none to show.
+        let had = stat.st_blocks;
+        reserve(&file, 1 << 20).expect("there still is");
+        assert_eq!(fstat(&file).expect("it is there").st_blocks, had);
+        assert_eq!(
+            reserve(&file, 1 << 43).expect_err("more than there is").kind(),
+            io::ErrorKind::StorageFull
+        );
+    }
+}
