@@ -8,6 +8,7 @@ mod common;
 mod before_logon;
 mod cancel;
 mod channels;
+mod clock;
 mod coherence;
 mod compound;
 mod credits;
