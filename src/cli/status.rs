@@ -11,7 +11,7 @@ use clap::Args;
 use super::Which;
 use crate::daemon::Failure;
 use crate::daemon::control::{Reply, Request, ask};
-use crate::server::status::Status as ServerStatus;
+use crate::server::status::{OpenStatus, Status as ServerStatus};
 
 /// Show what the server does: shares, sessions, opens
 #[derive(Args, Debug)]
@@ -129,7 +129,7 @@ fn render(status: &ServerStatus) -> String {
             open.share.clone(),
             open.path.clone(),
             open.access.clone(),
-            durable(open.durable_seconds, open.waits_seconds),
+            durable(open),
             age(open.since_seconds),
         ]);
     }
@@ -138,12 +138,13 @@ fn render(status: &ServerStatus) -> String {
 }
 
 /// How long a handle would wait for its client, or does.
-fn durable(granted: Option<u64>, waits: Option<u64>) -> String {
-    match (granted, waits) {
+fn durable(open: &OpenStatus) -> String {
+    let time = match (open.durable_seconds, open.waits_seconds) {
         (_, Some(left)) => format!("waits {}", age(left)),
         (Some(granted), None) => age(granted),
-        (None, None) => "-".to_owned(),
-    }
+        (None, None) => return "-".to_owned(),
+    };
+    if open.persistent { format!("{time}, persistent") } else { time }
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -207,7 +208,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::status::{OpenStatus, SessionStatus, ShareStatus};
+    use crate::server::status::{SessionStatus, ShareStatus};
 
     #[test]
     fn ages_have_two_units() {
@@ -245,6 +246,7 @@ mod tests {
                     access: "read".to_owned(),
                     durable_seconds: None,
                     waits_seconds: None,
+                    persistent: false,
                     since_seconds: 5,
                 },
                 OpenStatus {
@@ -256,6 +258,7 @@ mod tests {
                     access: "read".to_owned(),
                     durable_seconds: Some(60),
                     waits_seconds: Some(43),
+                    persistent: true,
                     since_seconds: 9,
                 },
             ],
@@ -286,9 +289,9 @@ SESSIONS
   7   alice  10.0.0.9:50000  3.1.1    AES-GMAC  -       2         1      1m 1s
 
 OPENS
-  ID  SESSION  USER   SHARE  PATH         ACCESS  DURABLE    SINCE
-  12  7        alice  media  films/\u{FFFD}[2Jx  read    -          5s
-  13  0        bob    media  a            read    waits 43s  9s
+  ID  SESSION  USER   SHARE  PATH         ACCESS  DURABLE                SINCE
+  12  7        alice  media  films/\u{FFFD}[2Jx  read    -                      5s
+  13  0        bob    media  a            read    waits 43s, persistent  9s
 "
         );
     }

@@ -53,6 +53,9 @@ pub struct OpenStatus {
     pub durable_seconds: Option<u64>,
     /// How much longer it waits.
     pub waits_seconds: Option<u64>,
+    /// It is on disk, and yields to nobody while it waits.
+    #[serde(default)]
+    pub persistent: bool,
     pub user: String,
     pub share: String,
     /// As the client would write it; a pipe's name on IPC$.
@@ -138,6 +141,7 @@ impl Server {
                         .durable
                         .waits_until(o)
                         .map(|t| t.saturating_duration_since(now).as_secs()),
+                    persistent: o.is_persistent(),
                     user: o.user.clone(),
                     share: o.share().name.clone(),
                     path,

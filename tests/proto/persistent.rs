@@ -61,8 +61,14 @@ fn only_who_asks_and_only_where_there_is_any() {
     assert!(!share(&mut c, "plain").contains(ShareCapabilities::CONTINUOUS_AVAILABILITY));
     let opened = c.create(&persistent("file", GUID)).unwrap();
     assert_eq!((opened.durable, opened.persistent), (Some(60_000), true), "it takes no oplock");
+    let status = server.status();
+    assert!(
+        status.lines().any(|line| line.contains(" file ") && line.contains(" 1m, persistent ")),
+        "{status}"
+    );
     let opened = c.create(&keeping("other", v2(Guid([8; 16]), 0))).unwrap();
     assert_eq!((opened.durable, opened.persistent), (Some(60_000), false), "not asked for");
+    // "If Open.FileAttributes includes FILE_ATTRIBUTE_DIRECTORY ... the server MUST skip the rest" (3.3.5.9.10).
     let directory = create("", AccessMask::FILE_READ, CreateDisposition::OPEN, CreateOptions::DIRECTORY_FILE);
     let directory = CreateRequest { create_contexts: vec![asking(Guid([9; 16]))], ..directory };
     assert_eq!(c.create(&directory).unwrap().durable, None);
