@@ -1,5 +1,8 @@
 //! Whether a client that comes back gets its handle: one check after the other, in the order of MS-SMB2 3.3.5.9.7 (DHnC)
 //! and 3.3.5.9.12 (DH2C). The first that fails says with which status; the handle stays as it was.
+//!
+//! What both have and is not here: that a durable handle has a batch oplock or a lease on the handle still. One that has lost
+//! them while its client was away waits all the same, in nobody's way (`Table::give_way`), and is given back without.
 
 use crate::fsa::expression::same_name;
 use crate::types::{Guid, LeaseKey, NtStatus};
@@ -40,6 +43,9 @@ pub struct Lease {
 pub struct Ask {
     /// DH2C: CreateGuid, and whether SMB2_DHANDLE_FLAG_PERSISTENT is set. None: DHnC.
     pub v2: Option<(Guid, bool)>,
+    /// TreeConnect.Share.IsCA, and SMB2_GLOBAL_CAP_PERSISTENT_HANDLES was agreed on: who asks for persistence may come
+    /// by the CreateGuid alone.
+    pub available: bool,
     pub client: Guid,
     /// None: a guest.
     pub user: Option<String>,
@@ -53,11 +59,24 @@ pub struct Ask {
 type Checked = Result<(), NtStatus>;
 type Check = fn(&Handle, &Ask) -> Checked;
 
-/// In order.
-pub const CHECKS: [(&str, Check); 13] = [
+/// Of 3.3.5.9.7, in order. (Share and expiry are our own.)
+pub const V1: [(&str, Check); 10] = [
     ("share", share),
     ("lease client", lease_client),
-    ("persistence asked for", persistence_asked),
+    ("name", name),
+    ("lease on both sides", lease_on_both_sides),
+    ("durable", durable),
+    ("connection state", not_connected),
+    ("expiry", not_expired),
+    ("lease key", lease_key),
+    ("lease version", lease_version),
+    ("security context", owner),
+];
+
+/// Of 3.3.5.9.12, in order.
+pub const V2: [(&str, Check); 13] = [
+    ("share", share),
+    ("lease client", lease_client),
     ("persistence not asked for", persistence_not_asked),
     ("create guid", create_guid),
     ("durable", durable),
@@ -67,12 +86,14 @@ pub const CHECKS: [(&str, Check); 13] = [
     ("lease key", lease_key),
     ("lease version", lease_version),
     ("name", name),
+    ("persistence asked for", persistence_asked),
     ("security context", owner),
 ];
 
 /// Every check. Err: which one refuses it, and how.
 pub fn check(handle: &Handle, ask: &Ask) -> Result<(), (&'static str, NtStatus)> {
-    CHECKS.iter().try_for_each(|(what, check)| check(handle, ask).map_err(|status| (*what, status)))
+    let checks: &[_] = if ask.v2.is_some() { &V2 } else { &V1 };
+    checks.iter().try_for_each(|(what, check)| check(handle, ask).map_err(|status| (*what, status)))
 }
 
 fn found(yes: bool) -> Checked {
@@ -90,7 +111,10 @@ fn lease_client(handle: &Handle, ask: &Ask) -> Checked {
 }
 
 fn persistence_asked(handle: &Handle, ask: &Ask) -> Checked {
-    found(handle.persistent || !matches!(ask.v2, Some((_, true))))
+    match ask.v2 {
+        Some((_, true)) if !handle.persistent => Err(NtStatus::INVALID_PARAMETER),
+        _ => Ok(()),
+    }
 }
 
 fn persistence_not_asked(handle: &Handle, ask: &Ask) -> Checked {
@@ -180,6 +204,7 @@ mod tests {
     fn ask() -> Ask {
         Ask {
             v2: Some((GUID, false)),
+            available: false,
             client: CLIENT,
             user: Some("alice".into()),
             share: "media".into(),
@@ -222,7 +247,8 @@ mod tests {
     fn persistence_is_what_both_say_or_neither() {
         let persistent = Handle { persistent: true, ..handle() };
         let asks = Ask { v2: Some((GUID, true)), ..ask() };
-        assert_eq!(persistence_asked(&handle(), &asks), GONE);
+        assert_eq!(persistence_asked(&handle(), &asks), Err(NtStatus::INVALID_PARAMETER));
+        assert_eq!(persistence_asked(&handle(), &Ask { v2: None, ..ask() }), Ok(()));
         assert_eq!(persistence_asked(&persistent, &asks), Ok(()));
         assert_eq!(persistence_not_asked(&persistent, &ask()), GONE);
         assert_eq!(persistence_not_asked(&handle(), &ask()), Ok(()));
@@ -288,8 +314,11 @@ mod tests {
         let in_use = Handle { connected: true, ..handle() };
         assert_eq!(check(&in_use, &bob), Err(("connection state", NtStatus::OBJECT_NAME_NOT_FOUND)));
         assert_eq!(check(&handle(), &bob), Err(("security context", NtStatus::ACCESS_DENIED)));
-        let mut names: Vec<_> = CHECKS.iter().map(|(what, _)| *what).collect();
-        names.dedup();
-        assert_eq!(names.len(), CHECKS.len());
+        // The name is looked at earlier where there is no CreateGuid.
+        let name = Ask { name: "b.txt".into(), v2: None, ..with_lease() };
+        let in_use = Handle { connected: true, ..leased() };
+        assert_eq!(check(&in_use, &name), Err(("name", NtStatus::INVALID_PARAMETER)));
+        let name = Ask { v2: Some((GUID, false)), ..name };
+        assert_eq!(check(&in_use, &name), Err(("connection state", NtStatus::OBJECT_NAME_NOT_FOUND)));
     }
 }

@@ -115,8 +115,9 @@ impl Inner {
 
     /// By its id; a persistent one also by its CreateGuid, for who never heard of the id.
     fn find(&self, id: u64, ask: &Ask) -> Option<Arc<Open>> {
-        let made = || match (ask.v2, ask.v2.and_then(|(guid, _)| self.made.get(&(ask.client, guid)))) {
-            (Some((_, true)), Some(Slot::Open(open))) => Some(open),
+        let guid = ask.v2.filter(|(_, persistent)| *persistent && ask.available).map(|(guid, _)| guid);
+        let made = || match guid.and_then(|guid| self.made.get(&(ask.client, guid))) {
+            Some(Slot::Open(open)) => Some(open),
             _ => None,
         };
         self.durable.get(&id).or_else(made).cloned()
@@ -327,6 +328,7 @@ mod tests {
     fn ask() -> Ask {
         Ask {
             v2: Some((GUID, false)),
+            available: false,
             client: CLIENT,
             user: Some("alice".into()),
             share: "media".into(),

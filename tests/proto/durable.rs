@@ -77,7 +77,7 @@ fn lost(server: &Server, name: &str, context: CreateContext<'static>) -> FileId 
     opened.file_id
 }
 
-fn ended(server: &Server) -> usize {
+pub fn ended(server: &Server) -> usize {
     server.log().matches("connection closed:").count()
 }
 
@@ -179,7 +179,7 @@ fn a_handle_is_not_given_to_anybody_else() {
     assert_eq!(c.create(&back_v2(file, Guid::default())).err(), gone, "no create guid");
     let flags = DurableHandleFlags::PERSISTENT;
     let persistent = DurableHandleReconnectV2 { file_id: file, create_guid: GUID, flags }.to_context();
-    assert_eq!(c.create(&back(persistent)).err(), gone, "persistent");
+    assert_eq!(c.create(&back(persistent)).err(), Some(NtStatus::INVALID_PARAMETER), "persistent");
     let lease = smbgate::wire::create_context::Lease::V1 {
         lease_key: smbgate::types::LeaseKey([1; 16]),
         lease_state: smbgate::types::LeaseState::empty(),

@@ -26,6 +26,7 @@ mod outside;
 mod persistent;
 mod pipes;
 mod power_cut;
+mod reconnect;
 mod rename;
 mod replay;
 mod resilient;

@@ -262,6 +262,7 @@ pub fn back(
     let who = session.who().ok_or(NtStatus::USER_SESSION_DELETED)?;
     let ask = reconnect::Ask {
         v2,
+        available: is_available(ctx, tree.disk()?),
         client: ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
         user: (!who.guest && !who.anonymous).then(|| who.user.clone()),
         share: durable::place_of(&tree.share),
