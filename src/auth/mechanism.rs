@@ -1,4 +1,4 @@
-//! What SPNEGO negotiates between. NTLM is here; Kerberos takes its place beside it.
+//! What SPNEGO negotiates between: NTLM and Kerberos.
 
 use super::Logon;
 use crate::types::NtStatus;

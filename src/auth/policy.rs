@@ -5,6 +5,8 @@ use std::sync::Arc;
 use md4::{Digest, Md4};
 use zeroize::Zeroizing;
 
+use super::mechanism::Mechanism;
+
 /// MD4 of the password in UTF-16LE (MS-NLMP 3.3.1 NTOWFv1). As good as the password: wiped, never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NtHash(Zeroizing<[u8; 16]>);
@@ -55,6 +57,12 @@ pub trait UserDb: Send + Sync {
     }
 }
 
+/// Where logons by ticket come from.
+pub trait Tickets: Send + Sync {
+    /// The server's half of one of them.
+    fn acceptor(self: Arc<Self>) -> Box<dyn Mechanism>;
+}
+
 /// What holds for every logon to this server.
 #[derive(Clone)]
 pub struct Policy {
@@ -70,6 +78,10 @@ pub struct Policy {
     /// Refuses clients that send no MIC. Off, as on Windows: the Linux kernel's client sends none, and a client that
     /// does send one says so under its proof, so it is always checked.
     pub require_mic: bool,
+    /// None: there is no Kerberos.
+    pub kerberos: Option<Arc<dyn Tickets>>,
+    /// Passwords are taken.
+    pub ntlm: bool,
 }
 
 impl Policy {
@@ -82,6 +94,8 @@ impl Policy {
             guest: false,
             anonymous: false,
             require_mic: false,
+            kerberos: None,
+            ntlm: true,
         }
     }
 

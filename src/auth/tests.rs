@@ -48,7 +48,7 @@ fn run(policy: &Policy, mut client: NtlmClient) -> Outcome {
     let mut token = client.start();
     for _ in 0..4 {
         match acceptor.step(&token) {
-            Step::Continue { token: answer } => token = client.answer(&answer)?,
+            Step::Continue { token: answer, .. } => token = client.answer(&answer)?,
             Step::Done { token, logon } => return Ok((logon, client.finish(token.as_deref())?)),
             Step::Failed { status, why, .. } => {
                 assert_eq!(status, NtStatus::LOGON_FAILURE);
@@ -149,7 +149,7 @@ fn an_answer_serves_one_challenge_only() {
     let mut client = NtlmClient::new("", "alice", "Pässwörd");
     let mut first = Acceptor::new(policy.clone());
     let start = client.start();
-    let Step::Continue { token } = first.step(&start) else { panic!() };
+    let Step::Continue { token, .. } = first.step(&start) else { panic!() };
     let answer = client.answer(&token).unwrap();
     let mut second = Acceptor::new(policy);
     assert!(matches!(second.step(&start), Step::Continue { .. }));
@@ -165,7 +165,7 @@ fn an_answer_serves_one_challenge_only() {
 fn the_challenge_says_who_we_are() {
     let mut acceptor = Acceptor::new(Arc::new(policy()));
     let mut client = NtlmClient::new("", "a", "b").with_quirks(Quirks { raw: true, ..Quirks::default() });
-    let Step::Continue { token } = acceptor.step(&client.start()) else { panic!() };
+    let Step::Continue { token, .. } = acceptor.step(&client.start()) else { panic!() };
     let challenge = Challenge::decode(&token).unwrap();
     assert!(challenge.flags.contains(Flags::TARGET_TYPE_SERVER | Flags::TARGET_INFO | Flags::KEY_EXCH));
     let pairs = av_pairs(challenge.target_info).unwrap();
@@ -204,7 +204,7 @@ fn kerberos_alone_is_refused_with_a_reason() {
 fn a_mechanism_that_is_not_the_first_makes_the_mic_due() {
     let mut acceptor = Acceptor::new(Arc::new(policy()));
     let token = Init::encode(&[oid::KERBEROS, oid::NTLM], Some(b"x"));
-    let Step::Continue { token } = acceptor.step(&token) else { panic!() };
+    let Step::Continue { token, .. } = acceptor.step(&token) else { panic!() };
     let Ok(Token::Resp(resp)) = Token::decode(&token) else { panic!() };
     assert_eq!((resp.state, resp.mech, resp.token), (Some(state::REQUEST_MIC), Some(oid::NTLM), None));
 }
@@ -303,7 +303,7 @@ fn every_truncation_fails_cleanly() {
         let mut len = 0;
         loop {
             let (mut client, mut acceptor) = (client(), Acceptor::new(policy.clone()));
-            let Step::Continue { token } = acceptor.step(&client.start()) else { panic!() };
+            let Step::Continue { token, .. } = acceptor.step(&client.start()) else { panic!() };
             let answer = client.answer(&token).unwrap();
             if len == answer.len() {
                 break;
@@ -334,7 +334,7 @@ proptest! {
         let mut client =
             NtlmClient::new("D", "alice", "Pässwörd").with_quirks(Quirks { raw, ..Quirks::default() });
         let mut acceptor = Acceptor::new(Arc::new(policy()));
-        let Step::Continue { token } = acceptor.step(&client.start()) else { panic!() };
+        let Step::Continue { token, .. } = acceptor.step(&client.start()) else { panic!() };
         let mut answer = client.answer(&token).unwrap();
         let at = at.index(answer.len());
         answer[at] ^= 1 << bit;

@@ -8,7 +8,7 @@ use clap::Args;
 use super::Which;
 use crate::config::{DEFAULT_PATH, Settings, Severity};
 use crate::daemon::control::{Reply, Request, UserRequest, ask};
-use crate::daemon::{self, Failure, State, paths};
+use crate::daemon::{self, Failure, State, paths, tickets};
 
 /// Say what is wrong with the configuration, where, and how to mend it; exit 1 if anything is
 #[derive(Args, Debug)]
@@ -39,6 +39,14 @@ impl Check {
                     Severity::Warning => warnings += 1,
                     Severity::Note => {}
                 }
+            }
+            match settings.kerberos.keytab.as_deref().map(tickets::inspect) {
+                Some(Ok(services)) => println!("{}: note: tickets are taken for {services}", file.display()),
+                Some(Err(why)) => {
+                    println!("{}: error: [kerberos]: {why}", file.display());
+                    errors += 1;
+                }
+                None => {}
             }
             if let Err(busy) = listen(&settings) {
                 println!("{}: error: {busy}", file.display());

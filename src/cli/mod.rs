@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::daemon::{Failure, Origin};
+use crate::daemon::{Failure, Origin, tickets};
 
 /// Share directories with SMB3 clients: Windows, macOS, Linux.
 #[derive(Debug, Parser)]
@@ -78,7 +78,13 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut definition = command();
+    // What the library finds here takes a look that only this flag asks for.
+    if args.iter().any(|arg| arg == "--version") {
+        definition = definition.long_version(format!("{}\n{}", env!("CARGO_PKG_VERSION"), tickets::version()).leak() as &str);
+    }
+    let cli = match definition.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version go to standard output and are no failure.

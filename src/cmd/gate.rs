@@ -2,7 +2,7 @@
 
 use super::breaks;
 use crate::auth::accounts::{Accounts, Nss};
-use crate::auth::{self, Identity, UserDb, throttle::Throttle};
+use crate::auth::{self, Identity, Tickets, UserDb, kerberos, throttle::Throttle};
 use crate::config::{Encryption, Settings, Signing};
 use crate::conn::Connection;
 use crate::conn::flight::{self, Flight, Wake};
@@ -96,7 +96,7 @@ impl Gate {
             started: Instant::now(),
             started_at: now(),
             live: RwLock::new(Arc::new(Live {
-                auth: Arc::new(auth_policy(&parts.settings, &parts.users)),
+                auth: Arc::new(auth::Policy::new(&parts.settings.server.name, Arc::clone(&parts.users))),
                 settings: Arc::clone(&parts.settings),
                 shares: HashMap::new(),
             })),
@@ -162,7 +162,7 @@ impl Gate {
             share.disk().inspect(|disk| disk.area.watch.configure(wanted.watch, wanted.poll_interval));
             shares.insert(key, share);
         }
-        let auth = Arc::new(auth_policy(&settings, &self.users));
+        let auth = Arc::new(auth_policy(&settings, &self.users, &self.accounts));
         *self.live.write() = Arc::new(Live { settings, shares, auth });
     }
 
@@ -302,12 +302,40 @@ pub fn now() -> FileTime {
     }
 }
 
-fn auth_policy(settings: &Settings, users: &Arc<dyn UserDb>) -> auth::Policy {
+fn auth_policy(
+    settings: &Settings,
+    users: &Arc<dyn UserDb>,
+    accounts: &Arc<dyn Accounts>,
+) -> auth::Policy {
     let guests = settings.shares.iter().any(|s| s.guest_access().is_some());
     let mut policy = auth::Policy::new(&settings.server.name, Arc::clone(users));
     policy.guest = guests;
     policy.anonymous = guests;
+    policy.ntlm = settings.server.ntlm;
+    policy.kerberos = tickets(settings, users, accounts);
     policy
+}
+
+/// Kerberos, where it is asked for and can be had. Without it the server goes on: users may have passwords as well.
+fn tickets(
+    settings: &Settings,
+    users: &Arc<dyn UserDb>,
+    accounts: &Arc<dyn Accounts>,
+) -> Option<Arc<dyn Tickets>> {
+    let asked = &settings.kerberos;
+    let rules = kerberos::Rules {
+        keytab: asked.keytab.clone()?,
+        replays: settings.server.state_dir.join("krb5.rcache"),
+        realms: asked.realms.clone(),
+        map: asked.map.clone(),
+    };
+    match kerberos::Kerberos::new(rules, Arc::clone(users), Arc::clone(accounts)) {
+        Ok(kerberos) => Some(Arc::new(kerberos)),
+        Err(why) => {
+            log::error!("nobody can log on with Kerberos: {why}");
+            None
+        }
+    }
 }
 
 fn owner_identity(share: &str, owner: &crate::config::Owner) -> ActsAs {

@@ -62,7 +62,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     let step = setup.acceptor.step(request.security_buffer);
     drop(setups);
     match step {
-        Step::Continue { token } => {
+        Step::Continue { token, passed_over } => {
+            if let Some(why) = passed_over {
+                log::warn!("{}: logon with Kerberos did not work, the client may use NTLM: {why}", ctx.conn.peer.ip());
+            }
             SessionSetupResponse { session_flags: SessionFlags::empty(), security_buffer: &token }
                 .encode(&mut reply.body());
             ctx.post = Some(Post::Leg(session));
@@ -184,6 +187,8 @@ fn admit(
         domain: logon.domain.clone(),
         guest: logon.kind == LogonKind::Guest,
         anonymous: logon.kind == LogonKind::Anonymous,
+        sids: logon.sids,
+        expires: logon.expires,
         account,
     };
     let again = session.security().is_some();
@@ -200,7 +205,9 @@ fn admit(
         let required = request.security_mode.contains(SecurityMode::SIGNING_REQUIRED)
             || gate::signing_required(&live.settings);
         establish(ctx, session, setup, &logon.session_key, nobody, required && !nobody, encrypt)?;
-        log::info!("{}: {} logged on ({})", ctx.conn.peer.ip(), shown(&who), session.origin.dialect.dotted());
+        let ticket = logon.principal.map(|principal| format!(", Kerberos: {principal}")).unwrap_or_default();
+        let dialect = session.origin.dialect.dotted();
+        log::info!("{}: {} logged on ({dialect}{ticket})", ctx.conn.peer.ip(), shown(&who));
     }
     let mut flags = SessionFlags::empty();
     flags.set(SessionFlags::IS_GUEST, who.guest);

@@ -12,6 +12,7 @@ use crate::types::Dialect;
 pub(super) fn cross(settings: &Settings, spots: &Spots, problems: &mut Problems) {
     let mut check = Check { settings, spots, problems };
     check.server();
+    check.kerberos();
     for (index, share) in settings.shares.iter().enumerate() {
         check.share_by_itself(index, share);
         check.share_and_server(index, share);
@@ -84,6 +85,34 @@ impl Check<'_> {
                                add it, or set min_dialect = \"3.1.1\"";
                 self.warn(Part::Server, "ciphers", message.to_owned());
             }
+        }
+    }
+
+    fn kerberos(&mut self) {
+        let kerberos = &self.settings.kerberos;
+        if kerberos.keytab.is_some() {
+            if !self.settings.server.ntlm {
+                let guests = self.settings.shares.iter().enumerate().find(|(_, share)| share.guest != Guest::Off);
+                if let Some((index, share)) = guests {
+                    let message = format!(
+                        "share \"{}\": guests come without a ticket, and ntlm = false ({}) keeps out whoever has none",
+                        share.name,
+                        self.told(Part::Server, "ntlm")
+                    );
+                    self.warn(Part::Share(index), "guest", message);
+                }
+            }
+            return;
+        }
+        for key in ["realms", "map"] {
+            if self.spots.is_explicit(Part::Kerberos, key) {
+                let message = format!("`{key}` has no effect without a `keytab`");
+                self.warn(Part::Kerberos, key, message);
+            }
+        }
+        if !self.settings.server.ntlm {
+            let message = "ntlm = false leaves Kerberos, and [kerberos] names no `keytab`: nobody could log on";
+            self.error(Part::Server, "ntlm", message.to_owned());
         }
     }
 

@@ -53,17 +53,6 @@ pub enum Fallback {
     Told(&'static str),
 }
 
-/// Whether this version acts on the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acts {
-    Yes,
-    /// Accepted and checked only. `unless` is the TOML value that asks for nothing, so that nothing needs saying; `instead` is what happens.
-    NotYet {
-        unless: Option<&'static str>,
-        instead: &'static str,
-    },
-}
-
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -75,7 +64,6 @@ pub struct Key {
     /// A TOML value for the example in the manual.
     pub example: &'static str,
     pub doc: &'static str,
-    pub acts: Acts,
 }
 
 const fn key(
@@ -86,14 +74,7 @@ const fn key(
     example: &'static str,
     doc: &'static str,
 ) -> Key {
-    Key { section, name, form, default, example, doc, acts: Acts::Yes }
-}
-
-impl Key {
-    const fn not_yet(mut self, unless: Option<&'static str>, instead: &'static str) -> Key {
-        self.acts = Acts::NotYet { unless, instead };
-        self
-    }
+    Key { section, name, form, default, example, doc }
 }
 
 use Fallback::{Is, Required, Told};
@@ -167,6 +148,15 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Server,
+        "ntlm",
+        "true or false",
+        Is("true"),
+        "false",
+        "Whether users may log on with the passwords that `smbgate user` keeps. Without it tickets are the only way in \
+         (`[kerberos]`), for guests too.",
+    ),
+    key(
+        Server,
         "ciphers",
         r#"array of "aes-128-gcm", "aes-256-gcm", "aes-128-ccm", "aes-256-ccm""#,
         Is(r#"["aes-128-gcm", "aes-256-gcm", "aes-128-ccm", "aes-256-ccm"]"#),
@@ -187,9 +177,29 @@ pub const KEYS: &[Key] = &[
         "absolute path",
         Told("none: no Kerberos"),
         r#""/etc/smbgate/smbgate.keytab""#,
-        "The keytab with the server's `cifs/HOST` key.",
-    )
-    .not_yet(None, "users log on with NTLM only"),
+        "The keytab with the server's `cifs/HOST` key, where HOST is the name that clients connect to (`kadmin ktadd -k \
+         /etc/smbgate/smbgate.keytab cifs/nas.example.org`). It is read for each logon: a new one holds at once. Add the new key \
+         beside the old one when you change it, since clients keep their tickets for hours. Needs MIT Kerberos \
+         (libgssapi_krb5.so.2) on this machine; `smbgate check` says if it is there.",
+    ),
+    key(
+        Kerberos,
+        "realms",
+        "array of strings",
+        Told("the realms of the `cifs/` keys in the keytab"),
+        r#"["EXAMPLE.ORG"]"#,
+        "Whose principals are the local users of the same name: alice@EXAMPLE.ORG is alice. The user must be known here, by a \
+         Unix account (NSS: sssd, LDAP, /etc/passwd) or by `smbgate user`; nobody becomes root by his name alone. A user who is \
+         disabled there gets in with no ticket either.",
+    ),
+    key(
+        Kerberos,
+        "map",
+        "table of principal = user",
+        Told("none"),
+        r#"{ "bob@OTHER.ORG" = "robert", "backup/nas@EXAMPLE.ORG" = "backup" }"#,
+        "Principals that are local users of another name, whatever their realm. It comes before `realms`.",
+    ),
     key(
         Share,
         "name",

@@ -1,7 +1,7 @@
 //! What is made from the table of keys: `smbgate.toml(5)` and the example configuration.
 
 use super::DEFAULT_PATH;
-use super::keys::{self, Acts, Fallback, Key, Section};
+use super::keys::{self, Fallback, Key, Section};
 use std::fmt::Write;
 
 /// The manual page in roff.
@@ -71,13 +71,6 @@ fn entry(out: &mut String, key: &Key) {
         Fallback::Told(text) => format!("Default: {text}."),
     };
     let _ = writeln!(out, ".br\n{}", prose(&default));
-    if let Acts::NotYet { instead, .. } = key.acts {
-        let _ = writeln!(
-            out,
-            ".br\n{}",
-            prose(&format!("This version accepts the key and does not act on it yet: {instead}."))
-        );
-    }
 }
 
 /// Roff for plain text in which `` `x` `` is literal.
@@ -123,10 +116,7 @@ pub fn example() -> String {
         let _ = writeln!(out, "{}", part.header());
         for key in keys::of(part) {
             out.push('\n');
-            let mut doc = key.doc.replace('`', "");
-            if let Acts::NotYet { instead, .. } = key.acts {
-                let _ = write!(doc, " Not yet acted on: {instead}.");
-            }
+            let doc = key.doc.replace('`', "");
             for line in wrap(&doc, 108) {
                 let _ = writeln!(out, "# {line}");
             }

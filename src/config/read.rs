@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Acts, Fallback, Key, Section};
+use super::keys::{self, Fallback, Key, Section};
 use super::problem::{Problems, Severity, Source, Spot, nearest};
 use super::settings::{Kerberos, Place, Server, Settings, Share};
 use super::values::{self, Fault, Read, Value};
@@ -240,6 +240,7 @@ impl<'a> Reader<'a> {
             max_dialect: fields.value("max_dialect", values::dialect),
             signing: fields.value("signing", |v| values::word(v, values::SIGNING)),
             encryption: fields.value("encryption", |v| values::word(v, values::ENCRYPTION)),
+            ntlm: fields.value("ntlm", values::boolean),
             ciphers: fields.value("ciphers", |v| values::list(v, values::cipher)),
             max_connections: fields.value("max_connections", |v| values::number(v, 1..=1_000_000)) as usize,
         };
@@ -249,7 +250,11 @@ impl<'a> Reader<'a> {
 
     fn kerberos(&mut self, table: &DeTable<'_>, span: Range<usize>) -> Kerberos {
         let mut fields = Fields::new(self, Section::Kerberos, Part::Kerberos, table, span);
-        let kerberos = Kerberos { keytab: fields.optional("keytab", values::absolute_path) };
+        let kerberos = Kerberos {
+            keytab: fields.optional("keytab", values::absolute_path),
+            realms: fields.optional("realms", |v| values::list(v, values::realm)),
+            map: fields.optional("map", values::principals).unwrap_or_default(),
+        };
         fields.finish();
         kerberos
     }
@@ -359,33 +364,12 @@ impl<'r, 'a, 't, 'i> Fields<'r, 'a, 't, 'i> {
         let value = self.table.get(key.name)?;
         match parse(value) {
             Ok(parsed) => {
-                self.mention_if_idle(key, value);
                 Some(parsed)
             }
             Err(Fault { span, message }) => {
                 self.reader.error(span, format!("`{}` {message}", key.name));
                 None
             }
-        }
-    }
-
-    /// Says so when this version does not act on what was asked.
-    fn mention_if_idle(&mut self, key: &Key, value: &Value<'_>) {
-        let Acts::NotYet { unless, instead } = key.acts else {
-            return;
-        };
-        let asks_nothing = unless.and_then(|text| DeValue::parse(text).ok()).is_some_and(|off| {
-            match (off.get_ref(), value.get_ref()) {
-                (DeValue::String(off), DeValue::String(written)) => off == written,
-                (DeValue::Boolean(off), DeValue::Boolean(written)) => off == written,
-                _ => false,
-            }
-        });
-        if !asks_nothing {
-            let spot = self.reader.spots.of(self.part, key.name);
-            let message =
-                format!("`{}` is accepted, but this version does not act on it yet: {instead}", key.name);
-            self.reader.problems.push(Severity::Note, spot, message);
         }
     }
 

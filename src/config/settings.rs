@@ -34,6 +34,8 @@ pub struct Server {
     pub max_dialect: Dialect,
     pub signing: Signing,
     pub encryption: Encryption,
+    /// Users log on with passwords.
+    pub ntlm: bool,
     /// In order of preference, none twice.
     pub ciphers: Vec<Cipher>,
     /// At least 1.
@@ -45,6 +47,10 @@ pub struct Server {
 pub struct Kerberos {
     /// Absolute; `None`: no Kerberos.
     pub keytab: Option<PathBuf>,
+    /// Whose users are the local ones of the same name; `None`: those of the keytab.
+    pub realms: Option<Vec<String>>,
+    /// From principal to local user.
+    pub map: BTreeMap<String, String>,
 }
 
 /// One `[[share]]` section.

@@ -36,7 +36,8 @@ fn the_least_file_has_every_default() {
     assert_eq!((server.signing, server.encryption), (Signing::Required, Encryption::Offered));
     assert_eq!(server.ciphers, [Cipher::Aes128Gcm, Cipher::Aes256Gcm, Cipher::Aes128Ccm, Cipher::Aes256Ccm]);
     assert_eq!(server.max_connections, 4096);
-    assert_eq!(settings.kerberos.keytab, None);
+    assert!(server.ntlm);
+    assert_eq!(settings.kerberos, Kerberos::default());
     let share = &settings.shares[0];
     assert_eq!((share.read_only, share.hidden, share.guest), (false, false, Guest::Off));
     assert_eq!((share.file_mode, share.dir_mode, share.encryption), (None, None, None));
@@ -135,24 +136,14 @@ fn every_key_of_the_table_reads_its_own_example_and_default() {
 }
 
 #[test]
-fn keys_that_do_nothing_yet_are_mentioned_when_they_ask_for_something() {
-    let notes = |line: &str| {
-        let (_, problems) = parse_text(&format!("{SHARE}{line}\n"));
-        assert!(!problems.any_error(), "{problems}");
-        problems
-            .0
-            .iter()
-            .filter(|p| p.severity == Severity::Note)
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(notes(""), Vec::<String>::new());
-    assert_eq!(notes("watch = \"off\""), Vec::<String>::new());
-    assert_eq!(notes("view = \"/mnt/m\""), Vec::<String>::new());
-    assert_eq!(notes("continuous_availability = true"), Vec::<String>::new());
-    assert_eq!(notes("watch = \"inotify\""), Vec::<String>::new());
-    let kerberos = notes("[kerberos]\nkeytab = \"/k\"");
-    assert!(matches!(&kerberos[..], [one] if one.ends_with("users log on with NTLM only")), "{kerberos:?}");
+fn principals_are_mapped() {
+    let kerberos = good(&format!(
+        "{SHARE}[server]\nntlm = false\n[kerberos]\nkeytab = \"/k\"\nrealms = [\"A.ORG\", \"B\"]\nmap = {{ \"bob@C\" = \"robert\" }}\n"
+    ))
+    .kerberos;
+    assert_eq!(kerberos.keytab.as_deref(), Some(Path::new("/k")));
+    assert_eq!(kerberos.realms.as_deref(), Some(&["A.ORG".to_owned(), "B".to_owned()][..]));
+    assert_eq!(kerberos.map.get("bob@C").map(String::as_str), Some("robert"));
 }
 
 /// (what is wrong, the file or its share's extra line, the message)
@@ -193,6 +184,10 @@ const FAULTS: &[(&str, &str)] = &[
     ("[server]\nmax_connections = -4", "-4 is not a number from 1"),
     ("[server]\nmax_connections = \"many\"", "wants a number, found a string"),
     ("[kerberos]\nkeytab = \"~/k\"", "the file is not read by a shell"),
+    ("[server]\nntlm = false", "t.toml:2:1: error: ntlm = false leaves Kerberos, and [kerberos] names no `keytab`: nobody could log on"),
+    ("[kerberos]\nkeytab = \"/k\"\nrealms = [\"A B\"]", "`realms` \"A B\" is no realm; one looks like \"EXAMPLE.ORG\""),
+    ("[kerberos]\nkeytab = \"/k\"\nmap = { bob = \"bob\" }", "`map` \"bob\" is no principal: write it with its realm, \"bob@EXAMPLE.ORG\""),
+    ("[kerberos]\nkeytab = \"/k\"\nmap = { \"bob@A\" = \"a/b\" }", "'/' cannot be in the name of a user"),
     ("[server]\nname = ", "t.toml:2:8: error:"),
     ("[server]\nname = \"a\"\nname = \"b\"", "t.toml:3:1: error: duplicate key"),
     ("", "t.toml: error: nothing to share"),

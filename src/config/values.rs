@@ -379,6 +379,34 @@ pub fn owner(value: &Value<'_>) -> Read<Owner> {
 }
 
 /// User names come out in lower case.
+/// `realm`: as Kerberos names them, mostly in upper case.
+pub fn realm(value: &Value<'_>) -> Read<String> {
+    let realm = string(value)?;
+    if realm.is_empty() || realm.contains(['@', '/', '\\']) || realm.contains(char::is_whitespace) {
+        return fault(value, format!("\"{realm}\" is no realm; one looks like \"EXAMPLE.ORG\""));
+    }
+    Ok(realm.to_owned())
+}
+
+/// From principal to user.
+pub fn principals(value: &Value<'_>) -> Read<BTreeMap<String, String>> {
+    let DeValue::Table(table) = value.get_ref() else {
+        return wanted(value, "a table such as { \"bob@OTHER.ORG\" = \"robert\" }");
+    };
+    let mut map = BTreeMap::new();
+    for (principal, user) in table.iter() {
+        let name: &str = principal.get_ref();
+        if !name.split_once('@').is_some_and(|(name, realm)| !name.is_empty() && !realm.is_empty()) {
+            let message = format!("\"{name}\" is no principal: write it with its realm, \"{name}@EXAMPLE.ORG\"");
+            return Err(Fault { span: principal.span(), message });
+        }
+        let local = string(user)?;
+        check_user_name(local).or_else(|message| fault(user, message))?;
+        map.insert(name.to_owned(), local.to_owned());
+    }
+    Ok(map)
+}
+
 pub fn allow(value: &Value<'_>) -> Read<BTreeMap<String, Access>> {
     let table = match value.get_ref() {
         DeValue::Table(table) => table,

@@ -16,6 +16,7 @@ mod records;
 mod run;
 mod side;
 mod state;
+pub mod tickets;
 
 pub use handover::Left;
 pub use listen::{Busy, bind_all};

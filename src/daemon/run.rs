@@ -16,7 +16,7 @@ use super::load::{Origin, load};
 use super::paths::{self, About};
 use super::side::SledSide;
 use super::state::{Denied, State};
-use super::{Failure, control, notify, process};
+use super::{Failure, control, notify, process, tickets};
 use crate::auth::UserDb;
 use crate::config::{Guest, Problem, Problems, Settings, Severity};
 use crate::posix::SideStore;
@@ -36,6 +36,7 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
         return Err(refusal(&problems));
     }
     report(&problems);
+    tickets::look(&settings)?;
     process::raise_open_files(settings.server.max_connections);
     let state = open_state(&settings.server.state_dir)?;
     with_state(&state)?;
@@ -231,6 +232,7 @@ impl Daemon<'_> {
             keep
         });
         report(&problems);
+        tickets::look(&settings)?;
         let users = user_names(self.state);
         let shares = settings.shares.clone();
         // It may take seconds; what it finds is for the log.

@@ -11,10 +11,11 @@ use super::tree::TreeConnect;
 use crate::auth::Identity;
 use crate::crypto::{Cipher, NonceSource, PreauthHash, SealingKey, SigningKey};
 use crate::types::{ConnId, Dialect, FileId, Guid, NtStatus, SessionId, TreeId};
+use crate::wire::dtyp::Sid;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -26,6 +27,10 @@ pub struct Who {
     pub domain: String,
     pub guest: bool,
     pub anonymous: bool,
+    /// Who he is in his domain, by his ticket. Sorted.
+    pub sids: Arc<[Sid]>,
+    /// When his ticket ends.
+    pub expires: Option<Instant>,
     /// The Unix account of the same name, if there is one.
     pub account: Option<Arc<Identity>>,
 }
@@ -41,6 +46,9 @@ pub struct Security {
     pub nonces: NonceSource,
     pub application: Zeroizing<[u8; 16]>,
 }
+
+/// Of a session that ends with no ticket.
+const NEVER: u64 = u64::MAX;
 
 /// The connections that one session may be reached through (MS-SMB2 appendix A, 3.3.5.5).
 pub const MAX_CHANNELS: usize = 32;
@@ -92,7 +100,8 @@ pub struct Session {
     /// As many as there are pipes open, and this one.
     pub pipes: Arc<()>,
     next_tree: AtomicU32,
-    expired: AtomicBool,
+    /// Session.ExpirationTime: milliseconds after `since`, or [`NEVER`].
+    expires: AtomicU64,
     gone: AtomicBool,
 }
 
@@ -113,7 +122,7 @@ impl Session {
             opens: Mutex::default(),
             pipes: Arc::default(),
             next_tree: AtomicU32::new(1),
-            expired: AtomicBool::new(false),
+            expires: AtomicU64::new(NEVER),
             gone: AtomicBool::new(false),
         }
     }
@@ -175,9 +184,11 @@ impl Session {
         self.who.read().clone()
     }
 
+    /// Authenticated, for the first time or once more.
     pub fn set_who(&self, who: Who) {
+        let left = |at: Instant| at.saturating_duration_since(self.since).as_millis() as u64;
+        self.expires.store(who.expires.map_or(NEVER, left), Ordering::Release);
         *self.who.write() = Some(Arc::new(who));
-        self.expired.store(false, Ordering::Release);
     }
 
     /// The key that signs on this connection; None if the session is not signed there.
@@ -202,11 +213,10 @@ impl Session {
     }
 
     pub fn is_expired(&self) -> bool {
-        self.expired.load(Ordering::Acquire)
-    }
-
-    pub fn expire(&self) {
-        self.expired.store(true, Ordering::Release);
+        match self.expires.load(Ordering::Acquire) {
+            NEVER => false,
+            at => self.since.elapsed().as_millis() as u64 >= at,
+        }
     }
 
     pub fn is_gone(&self) -> bool {

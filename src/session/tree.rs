@@ -4,6 +4,7 @@ use super::share::{Disk, Share};
 use crate::auth::Identity;
 use crate::fsa::access::Token;
 use crate::types::{AccessMask, NtStatus, TreeId};
+use crate::wire::dtyp::Sid;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,11 @@ impl TreeConnect {
     ) -> TreeConnect {
         let token = Token::new(identity.uid, identity.gid, Arc::clone(&identity.groups), authenticated);
         TreeConnect { id, share, identity, maximal_access, encrypt, token, gone: AtomicBool::new(false) }
+    }
+
+    /// Whoever connects is these accounts of domains as well.
+    pub fn known_as(self, sids: &Arc<[Sid]>) -> TreeConnect {
+        TreeConnect { token: self.token.with(Arc::clone(sids)), ..self }
     }
 
     pub fn disk(&self) -> Result<&Disk, NtStatus> {

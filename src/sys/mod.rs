@@ -9,6 +9,7 @@ pub mod dir;
 pub mod extents;
 pub mod fanotify;
 pub mod file;
+pub mod gssapi;
 pub mod handle;
 pub mod lock;
 pub mod process;

@@ -103,7 +103,17 @@ impl NtlmServer {
                     .map(|key| [Side::Client, Side::Server].map(|side| Signer::new(key, granted, side)));
                 self.state = State::Done(signers);
                 let Authenticate { domain, workstation, .. } = message;
-                MechStep::Done { token: None, logon: Logon { user, domain, workstation, session_key, kind } }
+                let logon = Logon {
+                    user,
+                    domain,
+                    workstation,
+                    session_key,
+                    kind,
+                    principal: None,
+                    expires: None,
+                    sids: [].into(),
+                };
+                MechStep::Done { token: None, logon }
             }
             Err(refusal) => MechStep::Failed {
                 status: refusal.status(),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::wire::dtyp::{SecurityDescriptor, Sid};
 
-/// A Unix account as a security token: its own SID, those of its groups, and the well-known ones.
+/// A Unix account as a security token: its own SID, those of its groups, the well-known ones, and those that a domain
+/// vouches for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Token {
     uid: u32,
@@ -12,11 +13,18 @@ pub struct Token {
     groups: Arc<[u32]>,
     /// A user, not a guest.
     authenticated: bool,
+    /// Sorted.
+    domain: Arc<[Sid]>,
 }
 
 impl Token {
     pub fn new(uid: u32, gid: u32, groups: Arc<[u32]>, authenticated: bool) -> Token {
-        Token { uid, gid, groups, authenticated }
+        Token { uid, gid, groups, authenticated, domain: [].into() }
+    }
+
+    /// The same, being these accounts of domains as well; sorted.
+    pub fn with(self, domain: Arc<[Sid]>) -> Token {
+        Token { domain, ..self }
     }
 
     pub fn uid(&self) -> u32 {
@@ -41,6 +49,7 @@ impl Token {
             _ => {
                 sid.as_unix_user() == Some(self.uid)
                     || sid.as_unix_group().is_some_and(|gid| self.in_group(gid))
+                    || self.domain.binary_search(sid).is_ok()
             }
         }
     }

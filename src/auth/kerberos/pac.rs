@@ -1,0 +1,117 @@
+//! KERB_VALIDATION_INFO (MS-PAC 2.5): which accounts of its domain a user is.
+
+use crate::wire::codec::{DecodeError, Reader, Result};
+use crate::wire::dtyp::Sid;
+
+/// More groups than any token has (Windows stops at 1,015).
+const MAX_GROUPS: usize = 4096;
+/// SE_GROUP_ENABLED (MS-PAC 2.2.1).
+const ENABLED: u32 = 4;
+
+/// A group and its attributes.
+type Member<T> = (T, u32);
+
+/// The user's SID, his primary group's, and those of the groups that are in force: accounts of domains alone. What is
+/// well-known (S-1-5-32-544) is for this machine to say.
+pub fn sids(info: &[u8]) -> Result<Vec<Sid>> {
+    let mut r = Reader::new(info);
+    head(&mut r)?;
+    r.skip(6 * 8, "times of logon")?;
+    let names = (0..6).map(|_| string(&mut r)).collect::<Result<Vec<bool>>>()?;
+    r.skip(4, "counts of logons")?;
+    let (user, primary) = (r.u32("UserId")?, r.u32("PrimaryGroupId")?);
+    let (groups, groups_there) = (r.u32("GroupCount")?, pointer(&mut r)?);
+    r.skip(4 + 16, "UserFlags")?;
+    let more_names = [string(&mut r)?, string(&mut r)?];
+    let domain_there = pointer(&mut r)?;
+    r.skip(8 + 4 + 4 + 8 + 8 + 4 + 4, "UserAccountControl")?;
+    let (extras, extras_there) = (r.u32("SidCount")?, pointer(&mut r)?);
+    let resource_domain_there = pointer(&mut r)?;
+    let (resources, resources_there) = (r.u32("ResourceGroupCount")?, pointer(&mut r)?);
+
+    // What the pointers point at, in their order.
+    names.into_iter().try_for_each(|there| characters(&mut r, there))?;
+    let groups = members(&mut r, groups, groups_there)?;
+    more_names.into_iter().try_for_each(|there| characters(&mut r, there))?;
+    let domain = sid(&mut r, domain_there)?;
+    let extras = extra_sids(&mut r, extras, extras_there)?;
+    let resource_domain = sid(&mut r, resource_domain_there)?;
+    let resources = members(&mut r, resources, resources_there)?;
+
+    let always = [user, primary].map(|rid| (rid, ENABLED));
+    let of = |domain: Option<Sid>, members: &[Member<u32>]| -> Vec<Member<Option<Sid>>> {
+        members.iter().map(|(rid, attributes)| (domain.and_then(|domain| domain.child(*rid)), *attributes)).collect()
+    };
+    let all = [of(domain, &always), of(domain, &groups), extras, of(resource_domain, &resources)].concat();
+    let mut sids: Vec<Sid> = all
+        .into_iter()
+        .filter(|(_, attributes)| attributes & ENABLED != 0)
+        .filter_map(|(sid, _)| sid)
+        .filter(Sid::is_domain_account)
+        .collect();
+    sids.sort_unstable();
+    sids.dedup();
+    Ok(sids)
+}
+
+/// The headers of type serialization version 1 (MS-RPCE 2.2.6), and the pointer to all of it.
+fn head(r: &mut Reader<'_>) -> Result<()> {
+    if r.array("type serialization")? != [1, 0x10, 8, 0] {
+        return Err(DecodeError::new("type serialization"));
+    }
+    r.skip(4 + 8, "type serialization")?;
+    if pointer(r)? { Ok(()) } else { Err(DecodeError::new("KERB_VALIDATION_INFO")) }
+}
+
+fn pointer(r: &mut Reader<'_>) -> Result<bool> {
+    r.align(4);
+    Ok(r.u32("NDR pointer")? != 0)
+}
+
+/// The fixed part of an RPC_UNICODE_STRING: are there characters?
+fn string(r: &mut Reader<'_>) -> Result<bool> {
+    r.skip(4, "RPC_UNICODE_STRING")?;
+    pointer(r)
+}
+
+fn characters(r: &mut Reader<'_>, there: bool) -> Result<()> {
+    if there {
+        r.align(4);
+        let [_most, _offset, count] = [r.u32("NDR string")?, r.u32("NDR string")?, r.u32("NDR string")?];
+        r.skip((count as usize).saturating_mul(2), "NDR string")?;
+    }
+    Ok(())
+}
+
+fn sid(r: &mut Reader<'_>, there: bool) -> Result<Option<Sid>> {
+    if !there {
+        return Ok(None);
+    }
+    r.align(4);
+    let count = r.u32("RPC_SID")?;
+    let sid = Sid::decode(r)?;
+    if sid.sub_authorities().len() == count as usize { Ok(Some(sid)) } else { Err(DecodeError::new("RPC_SID")) }
+}
+
+/// The size of a conformant array that was announced with `count` elements.
+fn size(r: &mut Reader<'_>, count: u32) -> Result<usize> {
+    r.align(4);
+    let size = r.u32("NDR array")?;
+    let fits = size == count && size as usize <= MAX_GROUPS;
+    if fits { Ok(size as usize) } else { Err(DecodeError::new("NDR array")) }
+}
+
+/// GROUP_MEMBERSHIPs: relative identifiers and attributes.
+fn members(r: &mut Reader<'_>, count: u32, there: bool) -> Result<Vec<Member<u32>>> {
+    let count = if there { size(r, count)? } else { 0 };
+    (0..count).map(|_| Ok((r.u32("RelativeId")?, r.u32("Attributes")?))).collect()
+}
+
+/// KERB_SID_AND_ATTRIBUTES, the SIDs behind all of them.
+fn extra_sids(r: &mut Reader<'_>, count: u32, there: bool) -> Result<Vec<Member<Option<Sid>>>> {
+    let count = if there { size(r, count)? } else { 0 };
+    let fixed = (0..count)
+        .map(|_| Ok((pointer(r)?, r.u32("Attributes")?)))
+        .collect::<Result<Vec<(bool, u32)>>>()?;
+    fixed.into_iter().map(|(there, attributes)| Ok((sid(r, there)?, attributes))).collect()
+}
