@@ -58,6 +58,10 @@ fn run(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
                 return Err(NtStatus::INVALID_PARAMETER.into());
             }
         }
+        // 3.3.5.2.9: of a session whose ticket has run out only unlocks are taken.
+        List::Lock { .. } if ctx.session()?.is_expired() && !ctx.flight.is_some_and(|f| f.has_waited()) => {
+            return Err(NtStatus::NETWORK_SESSION_EXPIRED.into());
+        }
         List::Lock { ranges, wait } => {
             let wait = if wait {
                 Some(Wait::for_rules(ctx, area)?)

@@ -37,7 +37,7 @@ pub struct Row {
     pub place: Place,
     pub handler: Handler,
     pub inline: Option<Inline>,
-    /// Goes on when the session's ticket has run out (3.3.5.2.9): what ends or renews things.
+    /// Goes on when the session's ticket has run out (3.3.5.2.9): LOGOFF, CLOSE, unlocks, and what needs no session.
     pub when_expired: bool,
 }
 
@@ -57,10 +57,7 @@ static TABLE: [Row; 19] = [
     },
     Row { when_expired: true, ..row(Command::LOGOFF, Needs::Session, Place::Reactor, cmd::logoff::handle) },
     row(Command::TREE_CONNECT, Needs::Session, Place::Reactor, cmd::tree_connect::handle),
-    Row {
-        when_expired: true,
-        ..row(Command::TREE_DISCONNECT, Needs::Tree, Place::Reactor, cmd::tree_disconnect::handle)
-    },
+    row(Command::TREE_DISCONNECT, Needs::Tree, Place::Reactor, cmd::tree_disconnect::handle),
     Row {
         inline: Some(cmd::create::try_inline),
         ..row(Command::CREATE, Needs::Tree, Place::Export, cmd::create::handle)
@@ -70,7 +67,7 @@ static TABLE: [Row; 19] = [
         inline: Some(cmd::close::try_inline),
         ..row(Command::CLOSE, Needs::Tree, Place::Export, cmd::close::handle)
     },
-    Row { when_expired: true, ..row(Command::FLUSH, Needs::Tree, Place::Export, cmd::flush::handle) },
+    row(Command::FLUSH, Needs::Tree, Place::Export, cmd::flush::handle),
     Row {
         inline: Some(cmd::read::try_inline),
         ..row(Command::READ, Needs::Tree, Place::Export, cmd::read::handle)
@@ -79,7 +76,7 @@ static TABLE: [Row; 19] = [
     Row { when_expired: true, ..row(Command::LOCK, Needs::Tree, Place::Export, cmd::lock::handle) },
     row(Command::IOCTL, Needs::Tree, Place::Export, cmd::ioctl::handle),
     Row { when_expired: true, ..row(Command::CANCEL, Needs::Nothing, Place::Reactor, cmd::echo::handle) },
-    row(Command::ECHO, Needs::Nothing, Place::Reactor, cmd::echo::handle),
+    Row { when_expired: true, ..row(Command::ECHO, Needs::Nothing, Place::Reactor, cmd::echo::handle) },
     row(Command::QUERY_DIRECTORY, Needs::Tree, Place::Export, cmd::query_directory::handle),
     row(Command::CHANGE_NOTIFY, Needs::Tree, Place::Waits, cmd::change_notify::handle),
     Row {
@@ -87,10 +84,7 @@ static TABLE: [Row; 19] = [
         ..row(Command::QUERY_INFO, Needs::Tree, Place::Export, cmd::info::query)
     },
     row(Command::SET_INFO, Needs::Tree, Place::Export, cmd::info::set),
-    Row {
-        when_expired: true,
-        ..row(Command::OPLOCK_BREAK, Needs::Tree, Place::Reactor, cmd::oplock_break::handle)
-    },
+    row(Command::OPLOCK_BREAK, Needs::Tree, Place::Reactor, cmd::oplock_break::handle),
 ];
 
 /// No command at all. It takes part in compounds and is signed like others.

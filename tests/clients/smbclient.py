@@ -69,9 +69,9 @@ class Client:
         return out
 
 
-def session(server, share, options, tree, work):
+def session(server, share, options, tree, work, kind=Client):
     """One case: the whole life of a tree of files."""
-    client = Client(server, work, options)
+    client = kind(server, work, options)
     folder = os.path.basename(work)
     client.run(share, [f"mkdir {folder}"])
     disk = os.path.join(server.path(share), folder)

@@ -128,11 +128,15 @@ class Smbgate(Server):
         self.binary = os.environ.get("SMBGATE") or os.path.join(
             os.environ.get("CARGO_TARGET_DIR") or os.path.join(TOP, "target"), "release", "smbgate")
         self.config = os.path.join(self.dir, "smbgate.toml")
+        keys = dict(self.settings)
+        kerberos = keys.pop("kerberos", {})
         server = {"name": "smbgate-test", "listen": [f"127.0.0.1:{self.port}"],
-                  "state_dir": os.path.join(self.dir, "state"), **self.settings}
+                  "state_dir": os.path.join(self.dir, "state"), **keys}
         os.makedirs(server["state_dir"], exist_ok=True)
         with open(self.config, "w") as f:
             f.write("[server]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in server.items()))
+            if kerberos:
+                f.write("\n[kerberos]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in kerberos.items()))
             for name, keys in self.shares.items():
                 keys = {"name": name, "path": self.path(name), **keys}
                 f.write("\n[[share]]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in keys.items()))
