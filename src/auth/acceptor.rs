@@ -119,13 +119,15 @@ impl Acceptor {
         let other = |oid: &[u8]| refused.is_none() || !same(oid, first);
         let next = init.mechs.iter().enumerate().filter(|(_, oid)| other(oid));
         let next = next.map(|(rank, &oid)| (rank, oid, self.mechanism(oid)));
-        let Some((rank, oid, mech)) = next.into_iter().find_map(|(rank, oid, mech)| Some((rank, oid, mech?))) else {
+        let Some((rank, oid, mech)) = next.into_iter().find_map(|(rank, oid, mech)| Some((rank, oid, mech?)))
+        else {
             return match refused {
                 Some((status, why)) => Step::Failed { status, why, user: None },
                 None => self.no_mechanism(&init.mechs),
             };
         };
-        let n = Negotiated { mech, mech_list: init.mech_list.to_vec(), mic_required: rank > 0, admitted: None };
+        let n =
+            Negotiated { mech, mech_list: init.mech_list.to_vec(), mic_required: rank > 0, admitted: None };
         let state = if n.mic_required { state::REQUEST_MIC } else { state::ACCEPT_INCOMPLETE };
         self.state = State::Spnego(n);
         let resp = Resp { state: Some(state), mech: Some(oid), token: None, mic: None };
@@ -153,7 +155,13 @@ impl Acceptor {
     }
 
     /// `oid`: the mechanism, in our first answer. `mic`: came with the token.
-    fn mechanism_said(&mut self, n: Negotiated, step: MechStep, oid: Option<&[u8]>, mic: Option<&[u8]>) -> Step {
+    fn mechanism_said(
+        &mut self,
+        n: Negotiated,
+        step: MechStep,
+        oid: Option<&[u8]>,
+        mic: Option<&[u8]>,
+    ) -> Step {
         match step {
             MechStep::Continue(token) => {
                 self.state = State::Spnego(n);

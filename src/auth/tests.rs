@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::client::{NtlmClient, Quirks};
 use super::ntlm::keys::{self, Side, Signer};
 use super::ntlm::message::{Authenticate, Challenge, Flags, MIC, av, av_pairs};
-use super::spnego::{Init, Token, oid, state};
+use super::spnego::{Init, Resp, Token, oid, state};
 use super::*;
 use crate::crypto::SessionKey;
 
@@ -207,6 +207,152 @@ fn a_mechanism_that_is_not_the_first_makes_the_mic_due() {
     let Step::Continue { token, .. } = acceptor.step(&token) else { panic!() };
     let Ok(Token::Resp(resp)) = Token::decode(&token) else { panic!() };
     assert_eq!((resp.state, resp.mech, resp.token), (Some(state::REQUEST_MIC), Some(oid::NTLM), None));
+}
+
+/// Takes `good` for a ticket, says no to `bad`, knows nobody behind `nobody`, and asks back after `half`.
+struct Fake;
+
+impl Tickets for Fake {
+    fn acceptor(self: Arc<Self>) -> Box<dyn mechanism::Mechanism> {
+        Box::new(FakeTicket)
+    }
+}
+
+struct FakeTicket;
+
+impl mechanism::Mechanism for FakeTicket {
+    fn step(&mut self, token: &[u8]) -> mechanism::MechStep {
+        let failed = |why: &str, user: Option<&str>| mechanism::MechStep::Failed {
+            status: NtStatus::NO_SUCH_USER,
+            why: why.into(),
+            user: user.map(str::to_owned),
+        };
+        match token {
+            b"half" => mechanism::MechStep::Continue(b"and?".to_vec()),
+            b"nobody" => failed("has no user", Some("nobody@A")),
+            b"bad" => failed("has expired", None),
+            _ => mechanism::MechStep::Done {
+                token: Some(b"AP-REP".to_vec()),
+                logon: Logon {
+                    user: "alice".into(),
+                    domain: "A".into(),
+                    workstation: String::new(),
+                    session_key: SessionKey::new(&[9; 32]),
+                    kind: LogonKind::User,
+                    principal: Some("alice@A".into()),
+                    expires: None,
+                    sids: [].into(),
+                },
+            },
+        }
+    }
+
+    fn mic(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        Some([b"ours", message].concat())
+    }
+
+    fn verify_mic(&mut self, message: &[u8], mic: &[u8]) -> Option<bool> {
+        Some(mic == [b"theirs", message].concat())
+    }
+}
+
+fn with_tickets(ntlm: bool) -> Acceptor {
+    Acceptor::new(Arc::new(Policy { kerberos: Some(Arc::new(Fake)), ntlm, ..policy() }))
+}
+
+fn resp(token: &[u8]) -> spnego::Resp<'_> {
+    let Ok(Token::Resp(resp)) = Token::decode(token) else { panic!("no NegTokenResp: {token:?}") };
+    resp
+}
+
+#[test]
+fn a_ticket_is_enough() {
+    for mechs in [&[oid::KERBEROS][..], &[oid::MS_KERBEROS, oid::KERBEROS, oid::NTLM]] {
+        let Step::Done { token, logon } = with_tickets(true).step(&Init::encode(mechs, Some(b"good"))) else {
+            panic!()
+        };
+        let token = token.unwrap();
+        let answer = resp(&token);
+        assert_eq!((answer.state, answer.mech), (Some(state::ACCEPT_COMPLETED), Some(mechs[0])));
+        assert_eq!((answer.token, answer.mic), (Some(&b"AP-REP"[..]), None));
+        assert_eq!((logon.user.as_str(), logon.session_key.full()), ("alice", &[9; 32][..]));
+    }
+    let bare = der::tlv(der::APPLICATION, &[&der::tlv(der::OID, &[oid::KERBEROS]), b"x"]);
+    let Step::Done { token, .. } = with_tickets(true).step(&bare) else { panic!() };
+    assert_eq!(token.as_deref(), Some(&b"AP-REP"[..]), "bare as it came");
+}
+
+#[test]
+fn a_ticket_may_take_several_legs() {
+    let mut acceptor = with_tickets(true);
+    let Step::Continue { token, .. } = acceptor.step(&Init::encode(&[oid::KERBEROS], Some(b"half"))) else {
+        panic!()
+    };
+    let answer = resp(&token);
+    assert_eq!((answer.state, answer.token), (Some(state::ACCEPT_INCOMPLETE), Some(&b"and?"[..])));
+    let next = Resp { token: Some(b"good"), ..Resp::default() }.encode();
+    assert!(matches!(acceptor.step(&next), Step::Done { .. }));
+}
+
+#[test]
+fn a_bad_ticket_leads_to_the_password_where_both_are_offered() {
+    let offer = |mechs: &[&[u8]]| Init::encode(mechs, Some(b"bad"));
+    let both = offer(&[oid::MS_KERBEROS, oid::KERBEROS, oid::NTLM]);
+    let Step::Continue { token, passed_over } = with_tickets(true).step(&both) else { panic!() };
+    let answer = resp(&token);
+    assert_eq!((answer.state, answer.mech, answer.token), (Some(state::REQUEST_MIC), Some(oid::NTLM), None));
+    assert_eq!(passed_over.as_deref(), Some("has expired"));
+    // Nothing else is offered, or nothing else is taken.
+    for (mut acceptor, token) in [(with_tickets(true), offer(&[oid::KERBEROS])), (with_tickets(false), both)]
+    {
+        let Step::Failed { status, why, .. } = acceptor.step(&token) else { panic!() };
+        assert_eq!((status, why.as_str()), (NtStatus::NO_SUCH_USER, "has expired"));
+    }
+    // A good ticket of somebody who has no user here is not to be tried again with a password.
+    let nobody = Init::encode(&[oid::KERBEROS, oid::NTLM], Some(b"nobody"));
+    let Step::Failed { user, .. } = with_tickets(true).step(&nobody) else { panic!() };
+    assert_eq!(user.as_deref(), Some("nobody@A"));
+}
+
+#[test]
+fn a_ticket_that_was_not_the_first_choice_is_held_to_the_mic() {
+    let mechs: &[&[u8]] = &[&[0x2A, 3, 4], oid::KERBEROS];
+    let good = Resp { token: Some(b"good"), ..Resp::default() }.encode();
+    let list = spnego::mech_list(mechs);
+    let to_the_mic = || {
+        let mut acceptor = with_tickets(true);
+        let Step::Continue { token, .. } = acceptor.step(&Init::encode(mechs, Some(b"for another"))) else {
+            panic!()
+        };
+        assert_eq!((resp(&token).state, resp(&token).mech), (Some(state::REQUEST_MIC), Some(oid::KERBEROS)));
+        let Step::Continue { token, .. } = acceptor.step(&good) else { panic!("the client's MIC is due") };
+        let answer = resp(&token);
+        assert_eq!((answer.state, answer.token), (Some(state::ACCEPT_INCOMPLETE), Some(&b"AP-REP"[..])));
+        assert_eq!(answer.mic, Some(&[b"ours", &list[..]].concat()[..]));
+        acceptor
+    };
+    let theirs = [b"theirs", &list[..]].concat();
+    let right = Resp { mic: Some(&theirs), ..Resp::default() }.encode();
+    assert!(matches!(to_the_mic().step(&right), Step::Done { .. }));
+    for wrong in [Resp { mic: Some(b"theirs"), ..Resp::default() }, Resp::default()] {
+        assert!(matches!(to_the_mic().step(&wrong.encode()), Step::Failed { .. }));
+    }
+}
+
+#[test]
+fn passwords_can_be_kept_out() {
+    let mut client = NtlmClient::new("", "alice", "Pässwörd");
+    for start in [
+        client.start(),
+        NtlmClient::new("", "alice", "x").with_quirks(Quirks { raw: true, ..Quirks::default() }).start(),
+    ] {
+        let Step::Failed { status, why, .. } = with_tickets(false).step(&start) else { panic!() };
+        assert_eq!(status, NtStatus::NTLM_BLOCKED);
+        assert!(why.contains("ntlm = false"), "{why}");
+    }
+    let hint = negotiate_token(&Policy { kerberos: Some(Arc::new(Fake)), ..policy() });
+    let Ok(Token::Init(hint)) = Token::decode(&hint) else { panic!() };
+    assert_eq!(hint.mechs, [oid::MS_KERBEROS, oid::KERBEROS, oid::NTLM]);
 }
 
 /// MS-NLMP 4.2.4, with 4.2.1's common values.

@@ -82,9 +82,11 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut definition = command();
     // What the library finds here takes a look that only this flag asks for.
     if args.iter().any(|arg| arg == "--version") {
-        definition = definition.long_version(format!("{}\n{}", env!("CARGO_PKG_VERSION"), tickets::version()).leak() as &str);
+        definition = definition
+            .long_version(format!("{}\n{}", env!("CARGO_PKG_VERSION"), tickets::version()).leak() as &str);
     }
-    let cli = match definition.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match definition.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version go to standard output and are no failure.

@@ -302,11 +302,7 @@ pub fn now() -> FileTime {
     }
 }
 
-fn auth_policy(
-    settings: &Settings,
-    users: &Arc<dyn UserDb>,
-    accounts: &Arc<dyn Accounts>,
-) -> auth::Policy {
+fn auth_policy(settings: &Settings, users: &Arc<dyn UserDb>, accounts: &Arc<dyn Accounts>) -> auth::Policy {
     let guests = settings.shares.iter().any(|s| s.guest_access().is_some());
     let mut policy = auth::Policy::new(&settings.server.name, Arc::clone(users));
     policy.guest = guests;

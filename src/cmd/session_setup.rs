@@ -64,7 +64,10 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     match step {
         Step::Continue { token, passed_over } => {
             if let Some(why) = passed_over {
-                log::warn!("{}: logon with Kerberos did not work, the client may use NTLM: {why}", ctx.conn.peer.ip());
+                log::warn!(
+                    "{}: logon with Kerberos did not work, the client may use NTLM: {why}",
+                    ctx.conn.peer.ip()
+                );
             }
             SessionSetupResponse { session_flags: SessionFlags::empty(), security_buffer: &token }
                 .encode(&mut reply.body());

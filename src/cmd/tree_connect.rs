@@ -53,7 +53,8 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     share_flags.set(ShareFlags::ENCRYPT_DATA, encrypt);
     let authenticated = !(who.guest || who.anonymous);
     let id = session.new_tree_id();
-    let tree = Arc::new(TreeConnect::new(id, share, identity, access, encrypt, authenticated).known_as(&who.sids));
+    let tree =
+        Arc::new(TreeConnect::new(id, share, identity, access, encrypt, authenticated).known_as(&who.sids));
     session.add_tree(Arc::clone(&tree));
     ctx.tree = Some(tree);
     TreeConnectResponse { share_type, share_flags, capabilities, maximal_access: access }

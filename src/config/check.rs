@@ -92,7 +92,8 @@ impl Check<'_> {
         let kerberos = &self.settings.kerberos;
         if kerberos.keytab.is_some() {
             if !self.settings.server.ntlm {
-                let guests = self.settings.shares.iter().enumerate().find(|(_, share)| share.guest != Guest::Off);
+                let guests =
+                    self.settings.shares.iter().enumerate().find(|(_, share)| share.guest != Guest::Off);
                 if let Some((index, share)) = guests {
                     let message = format!(
                         "share \"{}\": guests come without a ticket, and ntlm = false ({}) keeps out whoever has none",
@@ -111,7 +112,8 @@ impl Check<'_> {
             }
         }
         if !self.settings.server.ntlm {
-            let message = "ntlm = false leaves Kerberos, and [kerberos] names no `keytab`: nobody could log on";
+            let message =
+                "ntlm = false leaves Kerberos, and [kerberos] names no `keytab`: nobody could log on";
             self.error(Part::Server, "ntlm", message.to_owned());
         }
     }

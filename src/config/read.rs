@@ -363,9 +363,7 @@ impl<'r, 'a, 't, 'i> Fields<'r, 'a, 't, 'i> {
     fn written<T>(&mut self, key: &Key, parse: impl Fn(&Value<'_>) -> Read<T>) -> Option<T> {
         let value = self.table.get(key.name)?;
         match parse(value) {
-            Ok(parsed) => {
-                Some(parsed)
-            }
+            Ok(parsed) => Some(parsed),
             Err(Fault { span, message }) => {
                 self.reader.error(span, format!("`{}` {message}", key.name));
                 None

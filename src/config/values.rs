@@ -397,7 +397,8 @@ pub fn principals(value: &Value<'_>) -> Read<BTreeMap<String, String>> {
     for (principal, user) in table.iter() {
         let name: &str = principal.get_ref();
         if !name.split_once('@').is_some_and(|(name, realm)| !name.is_empty() && !realm.is_empty()) {
-            let message = format!("\"{name}\" is no principal: write it with its realm, \"{name}@EXAMPLE.ORG\"");
+            let message =
+                format!("\"{name}\" is no principal: write it with its realm, \"{name}@EXAMPLE.ORG\"");
             return Err(Fault { span: principal.span(), message });
         }
         let local = string(user)?;

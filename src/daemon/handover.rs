@@ -81,8 +81,7 @@ impl Successor {
 
     /// What it calls itself. An error: it is not a program that runs here. Blocks.
     pub fn version(&self) -> io::Result<String> {
-        let answer =
-            Command::new(&self.0).arg("-V").stdin(Stdio::null()).stderr(Stdio::null()).output()?;
+        let answer = Command::new(&self.0).arg("-V").stdin(Stdio::null()).stderr(Stdio::null()).output()?;
         match String::from_utf8_lossy(&answer.stdout).lines().next() {
             Some(line) if answer.status.success() => Ok(line.to_owned()),
             _ => Err(io::Error::other(format!("{} -V: {}", self.0.display(), answer.status))),

@@ -119,7 +119,11 @@ mod tests {
         components.iter().for_each(|c| body.extend(counted(c.as_bytes())));
         body.extend([0, 0, 0, 1, 0, 0, 0, 0, short, 0, 18]);
         body.extend(counted(&[7; 32]));
-        body.extend(long.map(u32::to_be_bytes).unwrap_or_default().iter().take(if long.is_some() { 4 } else { 0 }));
+        body.extend(long.map(u32::to_be_bytes).unwrap_or_default().iter().take(if long.is_some() {
+            4
+        } else {
+            0
+        }));
         [&(body.len() as i32).to_be_bytes()[..], &body].concat()
     }
 
@@ -137,7 +141,10 @@ mod tests {
         let entries = decode(&file).unwrap();
         let shown: Vec<_> = entries.iter().map(|e| (e.to_string(), e.version, e.encryption)).collect();
         let of = |name: &str, version| (name.to_owned(), version, 18);
-        assert_eq!(shown, [of("cifs/nas.example.org@EXAMPLE.ORG", 3), of("host/nas@OTHER", 260), of("CIFS/nas@A", 1)]);
+        assert_eq!(
+            shown,
+            [of("cifs/nas.example.org@EXAMPLE.ORG", 3), of("host/nas@OTHER", 260), of("CIFS/nas@A", 1)]
+        );
         assert_eq!(realms(&entries), ["A", "EXAMPLE.ORG"]);
         for len in 0..file.len() {
             let ends = decode(&file[..len]).is_some_and(|some| some.len() < 3 || len == file.len());

@@ -42,7 +42,11 @@ pub fn local(
         }
     };
     if let Some(user) = users.find(name) {
-        return if user.disabled { Err(format!("the user {} is disabled", user.name)) } else { Ok(user.name) };
+        return if user.disabled {
+            Err(format!("the user {} is disabled", user.name))
+        } else {
+            Ok(user.name)
+        };
     }
     match accounts.user(By::Name(name)) {
         Some(account) if account.uid != 0 || mapped.is_some() => Ok(account.name),
@@ -68,7 +72,11 @@ mod tests {
 
     impl UserDb for House {
         fn find(&self, name: &str) -> Option<UserRecord> {
-            let record = |name: &str, disabled| UserRecord { name: name.into(), nt_hash: NtHash::new([0; 16]), disabled };
+            let record = |name: &str, disabled| UserRecord {
+                name: name.into(),
+                nt_hash: NtHash::new([0; 16]),
+                disabled,
+            };
             match name.to_lowercase().as_str() {
                 "alice" => Some(record("Alice", false)),
                 "mallory" => Some(record("mallory", true)),

@@ -40,7 +40,10 @@ pub fn sids(info: &[u8]) -> Result<Vec<Sid>> {
 
     let always = [user, primary].map(|rid| (rid, ENABLED));
     let of = |domain: Option<Sid>, members: &[Member<u32>]| -> Vec<Member<Option<Sid>>> {
-        members.iter().map(|(rid, attributes)| (domain.and_then(|domain| domain.child(*rid)), *attributes)).collect()
+        members
+            .iter()
+            .map(|(rid, attributes)| (domain.and_then(|domain| domain.child(*rid)), *attributes))
+            .collect()
     };
     let all = [of(domain, &always), of(domain, &groups), extras, of(resource_domain, &resources)].concat();
     let mut sids: Vec<Sid> = all
@@ -90,7 +93,11 @@ fn sid(r: &mut Reader<'_>, there: bool) -> Result<Option<Sid>> {
     r.align(4);
     let count = r.u32("RPC_SID")?;
     let sid = Sid::decode(r)?;
-    if sid.sub_authorities().len() == count as usize { Ok(Some(sid)) } else { Err(DecodeError::new("RPC_SID")) }
+    if sid.sub_authorities().len() == count as usize {
+        Ok(Some(sid))
+    } else {
+        Err(DecodeError::new("RPC_SID"))
+    }
 }
 
 /// The size of a conformant array that was announced with `count` elements.
@@ -110,8 +117,59 @@ fn members(r: &mut Reader<'_>, count: u32, there: bool) -> Result<Vec<Member<u32
 /// KERB_SID_AND_ATTRIBUTES, the SIDs behind all of them.
 fn extra_sids(r: &mut Reader<'_>, count: u32, there: bool) -> Result<Vec<Member<Option<Sid>>>> {
     let count = if there { size(r, count)? } else { 0 };
-    let fixed = (0..count)
-        .map(|_| Ok((pointer(r)?, r.u32("Attributes")?)))
-        .collect::<Result<Vec<(bool, u32)>>>()?;
+    let fixed =
+        (0..count).map(|_| Ok((pointer(r)?, r.u32("Attributes")?))).collect::<Result<Vec<(bool, u32)>>>()?;
     fixed.into_iter().map(|(there, attributes)| Ok((sid(r, there)?, attributes))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a KDC of Windows 2008 said of the user w2k8u (from the tests of MIT Kerberos).
+    const WINDOWS: &str = "\
+        01100800cccccccc9001000000000000000002000000000000000000ffffffffffffff7fffffffffffffff7fc936fd575b59\
+        d401c936fd575b59d401ffffffffffffff7f0a000a00040002000a000a0008000200000000000c0002000000000010000200\
+        00000000140002000000000018000200000000007604000001020000010000001c0002002000000000000000000000000000\
+        000000000000060008002000020008000a002400020028000200000000000000000010020000000000000000000000000000\
+        0000000000000000000000000000000000000000000000000000000000000000000000000500000000000000050000007700\
+        32006b00380075000000050000000000000005000000770032006b0038007500000000000000000000000000000000000000\
+        0000000000000000000000000000000000000000000000000000000000000000010000000102000007000000040000000000\
+        0000030000005700440043000000050000000000000004000000410043004d00450004000000010400000000000515000000\
+        74a08d003fa5c2e96091e12200000000";
+
+    fn windows() -> Vec<u8> {
+        let digits: Vec<u8> = WINDOWS.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    #[test]
+    fn a_pac_of_windows_tells_user_and_groups() {
+        let shown: Vec<String> = sids(&windows()).unwrap().iter().map(Sid::to_string).collect();
+        let domain = "S-1-5-21-9281652-3921847615-585208160";
+        assert_eq!(shown, [format!("{domain}-513"), format!("{domain}-1142")]);
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let info = windows();
+        let needed = (0..=info.len()).rev().take_while(|len| sids(&info[..*len]).is_ok()).count();
+        assert!(needed <= 8, "what follows is padding");
+        for len in 0..info.len() - needed {
+            assert!(sids(&info[..len]).is_err(), "{len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(at: prop::sample::Index, with: Vec<u8>) {
+            let mut info = windows();
+            let at = at.index(info.len());
+            let end = (at + with.len()).min(info.len());
+            info[at..end].copy_from_slice(&with[..end - at]);
+            let _ = sids(&info);
+            let _ = sids(&with);
+        }
+    }
 }

@@ -39,7 +39,12 @@ impl KerberosServer {
     }
 
     /// The ticket is good. Is it for this service, and whose is it?
-    fn admit(&mut self, client: &Name, token: Vec<u8>, lifetime: std::time::Duration) -> Result<MechStep, Error> {
+    fn admit(
+        &mut self,
+        client: &Name,
+        token: Vec<u8>,
+        lifetime: std::time::Duration,
+    ) -> Result<MechStep, Error> {
         let context = self.context()?;
         let service = context.service()?;
         if !is_cifs(&service) {

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn clocks_are_told_to_the_client_and_all_else_to_the_administrator() {
-        let of = |code| told(&Error { major: 0xD0000, minor: BASE + code, text: "TEXT".into() }, Path::new("/k"));
+        let of =
+            |code| told(&Error { major: 0xD0000, minor: BASE + code, text: "TEXT".into() }, Path::new("/k"));
         for (code, part) in [
             (code::TKT_EXPIRED, "has expired"),
             (code::REPEAT, "was here before"),
