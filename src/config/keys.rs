@@ -151,7 +151,7 @@ pub const KEYS: &[Key] = &[
         "ntlm",
         "true or false",
         Is("true"),
-        "false",
+        "true",
         "Whether users may log on with the passwords that `smbgate user` keeps. Without it tickets are the only way in \
          (`[kerberos]`), for guests too.",
     ),

@@ -287,10 +287,21 @@ fn read(object: &Object) -> Result<Option<NtAcl>> {
 }
 
 /// The POSIX ACL that grants everybody at least what the descriptor does, as far as it can be said: each entry gets
-/// what its user, with all his groups, or its group may do.
+/// what its user, with all his groups, or its group may do. Where everybody acts as one account, so does whoever is
+/// somebody of a domain by his ticket: it gets what any of them may do. (Elsewhere such a one needs the rights of his own account:
+/// what Unix groups stand for those of a domain is not known here.)
 fn widest(descriptor: &SecurityDescriptor, stat: &Stat, token: &Token) -> Result<Vec<Entry>> {
     let nobody = nobody_if_named(descriptor.dacl.as_ref())?;
-    let tags = acl::tags(descriptor, stat, nobody);
+    let mut tags = acl::tags(descriptor, stat, nobody);
+    let account = if token.uid() == stat.uid { Tag::Owner } else { Tag::User(token.uid()) };
+    let mut strangers: Vec<Sid> = Vec::new();
+    if token.is_everybodys() {
+        let named = descriptor.dacl.iter().flat_map(|acl| &acl.aces).filter_map(|ace| ace.body.sid());
+        strangers.extend(named.filter(|sid| sid.is_domain_account()));
+        if !strangers.is_empty() && !tags.contains(&account) {
+            tags.push(account);
+        }
+    }
     let by_group = tags.iter().any(|tag| matches!(tag, Tag::Group(_)));
     let none = || Token::new(u32::MAX, u32::MAX, [].into(), true);
     let of_user = |uid: u32| {
@@ -312,8 +323,13 @@ fn widest(descriptor: &SecurityDescriptor, stat: &Stat, token: &Token) -> Result
             Tag::Group(gid) => Token::new(u32::MAX, gid, [].into(), true),
             Tag::Mask | Tag::Other => none(),
         };
-        let allowed = access::allowed(descriptor, &Bearer::new(&who, descriptor, stat.uid, stat.gid));
-        widest_bits(allowed, tag, stat)
+        let allowed =
+            |who: &Token| access::allowed(descriptor, &Bearer::new(who, descriptor, stat.uid, stat.gid));
+        let mut widest = allowed(&who);
+        if tag == account {
+            strangers.iter().for_each(|sid| widest |= allowed(&none().with([*sid].into())));
+        }
+        widest_bits(widest, tag, stat)
     };
     Ok(acl::with_mask(tags.iter().map(|&tag| Entry { tag, bits: bits(tag) }).collect()))
 }

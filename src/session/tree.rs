@@ -1,6 +1,6 @@
 //! TreeConnect (MS-SMB2 3.3.1.9).
 
-use super::share::{Disk, Share};
+use super::share::{ActsAs, Disk, Share};
 use crate::auth::Identity;
 use crate::fsa::access::Token;
 use crate::types::{AccessMask, NtStatus, TreeId};
@@ -32,7 +32,11 @@ impl TreeConnect {
         encrypt: bool,
         authenticated: bool,
     ) -> TreeConnect {
-        let token = Token::new(identity.uid, identity.gid, Arc::clone(&identity.groups), authenticated);
+        let mut token = Token::new(identity.uid, identity.gid, Arc::clone(&identity.groups), authenticated);
+        let owned = share.disk().is_some_and(|disk| matches!(disk.acts_as, ActsAs::Owner(_)));
+        if owned || !Identity::may_change() {
+            token = token.of_everybody();
+        }
         TreeConnect { id, share, identity, maximal_access, encrypt, token, gone: AtomicBool::new(false) }
     }
 

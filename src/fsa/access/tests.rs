@@ -29,6 +29,13 @@ fn allowed_to(token: &Token, sd: &SecurityDescriptor) -> AccessMask {
 }
 
 #[test]
+fn a_domain_vouches_for_accounts() {
+    let [editors, readers] = [1104, 1105].map(|rid| Sid::new(5, &[21, 1, 2, 3, rid]));
+    let token = alice().with([editors].into());
+    assert!(token.has(&editors) && !token.has(&readers) && !alice().has(&editors));
+}
+
+#[test]
 fn the_first_entry_that_speaks_of_a_right_decides() {
     let read = AccessMask::FILE_READ;
     let write = AccessMask::WRITE_DATA;

@@ -15,16 +15,27 @@ pub struct Token {
     authenticated: bool,
     /// Sorted.
     domain: Arc<[Sid]>,
+    everybodys: bool,
 }
 
 impl Token {
     pub fn new(uid: u32, gid: u32, groups: Arc<[u32]>, authenticated: bool) -> Token {
-        Token { uid, gid, groups, authenticated, domain: [].into() }
+        Token { uid, gid, groups, authenticated, domain: [].into(), everybodys: false }
     }
 
     /// The same, being these accounts of domains as well; sorted.
     pub fn with(self, domain: Arc<[Sid]>) -> Token {
         Token { domain, ..self }
+    }
+
+    /// The same where whoever comes acts as this account.
+    pub fn of_everybody(self) -> Token {
+        Token { everybodys: true, ..self }
+    }
+
+    /// Everybody here acts as this account.
+    pub fn is_everybodys(&self) -> bool {
+        self.everybodys
     }
 
     pub fn uid(&self) -> u32 {

@@ -257,6 +257,37 @@ fn the_side_store_holds_what_the_file_system_cannot() {
 }
 
 #[test]
+fn the_account_of_everybody_gets_what_domain_accounts_are_granted() {
+    if !is_root() {
+        return;
+    }
+    let editors = Sid::new(5, &[21, 1, 2, 3, 1104]);
+    let sd = described(vec![Ace::allow(editors, AccessMask::FILE_READ | AccessMask::FILE_WRITE, NONE)]);
+    let sd = SecurityDescriptor { owner: None, ..sd };
+    let mode_after = |owner: u32, token: Token| {
+        let s = share(Policy::default());
+        chown(s.at("d/f"), Some(owner), Some(4711)).unwrap();
+        as_user(0, || {
+            let mut found = s.found("d\\f");
+            found.object.trust();
+            s.export.set_descriptor(&found.object, &found.stat, &sd, &token).unwrap();
+        });
+        let bearer = |token: Token| {
+            let found = s.found("d\\f");
+            let sd = s.export.security_descriptor(&found.object, &found.stat).unwrap();
+            crate::fsa::access::allowed(&sd, &crate::fsa::access::Bearer::new(&token, &sd, owner, 4711))
+        };
+        assert!(bearer(token.clone().with([editors].into())).contains(AccessMask::WRITE_DATA), "an editor");
+        assert!(!bearer(token).contains(AccessMask::READ_DATA), "anybody else with the same account");
+        std::fs::metadata(s.at("d/f")).unwrap().mode() & 0o777
+    };
+    assert_eq!(mode_after(4711, token(4711)), 0, "who has an account of his own needs its rights");
+    assert_eq!(mode_after(4711, token(4711).of_everybody()), 0o600);
+    // With a POSIX ACL: the mask stands where the group's bits do.
+    assert_eq!(mode_after(4712, token(4711).of_everybody()), 0o060);
+}
+
+#[test]
 fn nothing_is_stored_with_posix_acls() {
     if !is_root() {
         return;
