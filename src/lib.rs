@@ -16,7 +16,7 @@
 //!   posix      the exported path
 //!   fsa        the rules of MS-FSA: (state, event, now) -> effects
 //!   config     TOML settings; the user database
-//!   auth       SPNEGO, NTLM, identity
+//!   auth       SPNEGO, NTLM, Kerberos, identity
 //!   crypto     preauth hash, KDF, signing, sealing
 //!   wire       bytes <-> values
 //!   sys        the only unsafe

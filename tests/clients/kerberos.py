@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Logons by ticket: a KDC of our own, smbclient in every dialect, smbtorture by its list, and tickets that are no good.
+"""Logons by ticket: a KDC of our own, smbclient in every dialect, smbtorture by its list, the kernel's client, and tickets that
+are no good.
 
     tests/clients/kerberos.py [--only GLOB]
 
@@ -11,6 +12,7 @@ import concurrent.futures
 import fnmatch
 import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ from smbclient import DIALECTS, FILES, Client, check, session
 HOST = "nas.smbgate.test"
 SERVICE = f"cifs/{HOST}"
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+KERNEL = ["vers=2.1,sec=krb5i", "vers=3.0,sec=krb5,seal", "vers=3.1.1,sec=krb5", "vers=3.1.1,sec=krb5,seal"]
 FIRST, SECOND = (name for name, _ in USERS)
 # These two skip themselves where tickets are required; they pass by password, on the server that takes tickets too.
 BY_PASSWORD = ["smb2.session.reauth6", "smb2.session.bind_different_user"]
@@ -305,6 +308,41 @@ def torture(realm, work):
     print(f"      {len(rows)} tests, {by_ticket} logons by ticket")
 
 
+def dialects(realm, work):
+    """smbtorture in every dialect, signed and sealed. (Sealed, two of them seal a request of a session that is gone, and expect
+    an answer.)"""
+    with Server(realm, {"share": {}}, signing="required") as server:
+        for dialect in DIALECTS:
+            for protection in ("sign", "encrypt") if dialect >= "SMB3" else ("sign",):
+                tests = ["session.reauth1", "read.eof", "create.open"] + ["connect", "tcon"] * (protection == "sign")
+                out = subprocess.run(
+                    ["smbtorture", f"//{HOST}/share", "-s", "/dev/null", "-p", str(server.port), "-U", "%".join(USERS[0]),
+                     "--use-kerberos=required", f"--realm={realm.name}", f"--option=client max protocol={dialect}",
+                     f"--option=client min protocol={dialect}", f"--client-protection={protection}",
+                     *(f"smb2.{test}" for test in tests)],
+                    env=realm.environment(KRB5CCNAME=f"FILE:{work}/none"), capture_output=True, text=True, timeout=120)
+                count = out.stdout.count("\nsuccess: ")
+                check(out.returncode == 0 and count == len(tests), f"{dialect} {protection}: {count} of {tests}\n{out.stdout[-600:]}{out.stderr[-600:]}")
+        check(f"{server.realm.name})" in server.tail() and "refused" not in server.tail(1000), server.tail())
+
+
+def kernel_client(realm, work):
+    """The Linux kernel's client, whose key ring asks for the ticket (cifs.upcall)."""
+    shared = tempfile.mkdtemp(dir=work)
+    realm.tickets(FIRST, os.path.join(shared, "cache"), SERVICE)
+    shutil.copy(realm.path("krb5.conf"), shared)
+    with Server(realm, {"share": {}}, signing="required") as server:
+        vm = subprocess.run(
+            [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", "uml" if os.geteuid() == 0 else "qemu", "--port",
+             str(server.port), "--share", "share", "--user", FIRST, "--pass", "none", "--no-mount", "--timeout", "600", "--dir",
+             shared, "--", os.path.join(HERE, "ticket.sh"), HOST, *KERNEL],
+            capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+        lines = [line for line in vm.stdout.splitlines() if line.startswith("CASE ")]
+        check(vm.returncode == 0 and len(lines) == len(KERNEL), f"{lines} {vm.stderr[-600:]}")
+        logons = server.tail(1000).count(f"Kerberos: {FIRST}@")
+        check(logons >= len(KERNEL), f"{logons} logons by ticket")
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--only", default="*")
@@ -347,9 +385,8 @@ def main():
             case("sealed with AES-256-CCM", "SMB3_11", wide_ccm, "sealed")
             for function in (frames, identity, fall_back, clocks, expired, replayed, nonsense, told, many):
                 run(function.__name__.replace("_", " "), function, server, realm, work)
-            run("no ntlm", no_ntlm, realm, work)
-            run("rolled", rolled, realm, work)
-            run("other service", other_service, realm, work)
+            for function in (no_ntlm, rolled, other_service, dialects, kernel_client):
+                run(function.__name__.replace("_", " "), function, realm, work)
             tortured.result()
             panics = server.panics() + wide.panics() + wide_ccm.panics()
             run("the server's log has no panic", lambda: check(not panics, panics))

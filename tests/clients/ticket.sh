@@ -1,0 +1,29 @@
+#!/bin/bash
+# In the guest (kerberos.py): mounts with a ticket of the cache in $SHARED, and does what a user does.
+#   ticket.sh HOST OPTIONS...
+host=$1
+shift
+cp "$SHARED/krb5.conf" /etc/krb5.conf
+cp "$SHARED/cache" /tmp/krb5cc_0
+grep -q "$host" /etc/hosts || echo "$SERVER $host" >>/etc/hosts
+mkdir -p /tickets
+
+mounted() { # OPTIONS
+    mount -t cifs "//$host/$SHARE" /tickets -o "port=$PORT,ip=$SERVER,cruid=0,username=ticket,$1" || return
+    head -c 3000000 /dev/urandom >/tmp/data && cp /tmp/data /tickets/f && sync && echo 3 >/proc/sys/vm/drop_caches &&
+        cmp /tmp/data /tickets/f && mkdir /tickets/d && mv /tickets/f /tickets/d/g && rm -r /tickets/d
+    local status=$?
+    umount /tickets
+    return $status
+}
+
+failed=0
+for options; do
+    if mounted "$options" >/tmp/said 2>&1; then
+        echo "CASE ok    kernel client $options"
+    else
+        echo "CASE FAIL  kernel client $options: $(tr '\n' ' ' </tmp/said) $(dmesg | grep -i cifs | tail -n 3 | tr '\n' ' ')"
+        failed=1
+    fi
+done
+exit $failed
