@@ -233,6 +233,8 @@ mod tests {
                 cipher: None,
                 channels: 2,
                 guest: false,
+                principal: None,
+                ticket_seconds: None,
                 opens: 1,
                 since_seconds: 61,
             }],

@@ -190,6 +190,7 @@ fn admit(
         domain: logon.domain.clone(),
         guest: logon.kind == LogonKind::Guest,
         anonymous: logon.kind == LogonKind::Anonymous,
+        principal: logon.principal,
         sids: logon.sids,
         expires: logon.expires,
         account,
@@ -208,7 +209,7 @@ fn admit(
         let required = request.security_mode.contains(SecurityMode::SIGNING_REQUIRED)
             || gate::signing_required(&live.settings);
         establish(ctx, session, setup, &logon.session_key, nobody, required && !nobody, encrypt)?;
-        let ticket = logon.principal.map(|principal| format!(", Kerberos: {principal}")).unwrap_or_default();
+        let ticket = who.principal.as_ref().map(|of| format!(", Kerberos: {of}")).unwrap_or_default();
         let dialect = session.origin.dialect.dotted();
         log::info!("{}: {} logged on ({dialect}{ticket})", ctx.conn.peer.ip(), shown(&who));
     }

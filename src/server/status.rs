@@ -40,6 +40,10 @@ pub struct SessionStatus {
     /// Connections that reach it.
     pub channels: usize,
     pub guest: bool,
+    /// By whose ticket the user is here.
+    pub principal: Option<String>,
+    /// How much longer that holds.
+    pub ticket_seconds: Option<u64>,
     pub opens: usize,
     pub since_seconds: u64,
 }
@@ -104,6 +108,8 @@ impl Server {
                 Some(SessionStatus {
                     id: s.id.0,
                     user: shown(&who),
+                    principal: who.principal.clone(),
+                    ticket_seconds: who.expires.map(|at| at.saturating_duration_since(now).as_secs()),
                     peer: s.peer.to_string(),
                     dialect: s.origin.dialect.dotted().to_owned(),
                     signing: s.own_signing_key().map_or("none".into(), |k| format!("{:?}", k.algorithm())),

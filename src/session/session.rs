@@ -27,6 +27,8 @@ pub struct Who {
     pub domain: String,
     pub guest: bool,
     pub anonymous: bool,
+    /// By whose ticket he is here.
+    pub principal: Option<String>,
     /// Who he is in his domain, by his ticket. Sorted.
     pub sids: Arc<[Sid]>,
     /// When his ticket ends.

@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import fnmatch
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -118,6 +119,16 @@ def frames(server, realm, work):
     check(status == "MORE_PROCESSING_REQUIRED" and gss.tlv(6, gss.KRB5) in answer, f"{status}")
 
 
+def status(server, realm, work):
+    """Who is here by a ticket, and how long it holds."""
+    with Raw(server.port) as raw:
+        check(raw.setup(wrapped(token(realm, server.cache)))[0] == "SUCCESS", "refused")
+        told = json.loads(subprocess.run([server.binary, "status", "--json", "--config", server.config], check=True,
+                                         capture_output=True, text=True).stdout)
+        mine = [s for s in told["sessions"] if s["principal"] == f"{FIRST}@{realm.name}"]
+        check(mine and 0 < mine[0]["ticket_seconds"] <= 36000, told["sessions"])
+
+
 def identity(server, realm, work):
     """By name, by map, and not at all. What is made belongs to the local user."""
     def made(cache, name):
@@ -193,6 +204,12 @@ def rolled(realm, work):
         new_keytab = realm.keytab(realm.path("keytab-new"), service)
         new = realm.tickets(FIRST, realm.path("cc-after"), service)
         refused(server, send(new), "LOGON_FAILURE", "another version of the key", "kinit")
+        # smbclient, which gets the new ticket and has a password as well, is let in by that.
+        out = subprocess.run(["smbclient", "//rolls.smbgate.test/share", "-s", "/dev/null", "-p", str(server.port), "-U",
+                              "%".join(USERS[0]), f"--realm={realm.name}", "--use-kerberos=desired", "-c", "ls"],
+                             capture_output=True, text=True, timeout=60, env=realm.environment(KRB5CCNAME=new))
+        check(out.returncode == 0, out.stdout + out.stderr)
+        server.logged("the client may use NTLM: ")
         # The new key beside the old one, without a restart.
         with open(new_keytab, "rb") as f:
             added = f.read()[2:]
@@ -331,16 +348,23 @@ def kernel_client(realm, work):
     shared = tempfile.mkdtemp(dir=work)
     realm.tickets(FIRST, os.path.join(shared, "cache"), SERVICE)
     shutil.copy(realm.path("krb5.conf"), shared)
+    # Run here when the guest asks for it: a ticket of 8 s from then on.
+    hook = os.path.join(shared, "hook")
+    with open(hook, "w") as f:
+        f.write(f"#!/bin/sh\nexport KRB5_CONFIG={realm.path('krb5.conf')} KRB5CCNAME=FILE:{shared}/short\n"
+                f"echo '{realm.users[FIRST]}' | kinit -l 8s {FIRST} && kvno {SERVICE}\n")
+    os.chmod(hook, 0o755)
     with Server(realm, {"share": {}}, signing="required") as server:
         vm = subprocess.run(
             [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", "uml" if os.geteuid() == 0 else "qemu", "--port",
              str(server.port), "--share", "share", "--user", FIRST, "--pass", "none", "--no-mount", "--timeout", "600", "--dir",
-             shared, "--", os.path.join(HERE, "ticket.sh"), HOST, *KERNEL],
+             shared, "--hook", hook, "--", os.path.join(HERE, "ticket.sh"), HOST, "renewed", KERNEL[-1], *KERNEL],
             capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
         lines = [line for line in vm.stdout.splitlines() if line.startswith("CASE ")]
-        check(vm.returncode == 0 and len(lines) == len(KERNEL), f"{lines} {vm.stderr[-600:]}")
+        check(vm.returncode == 0 and len(lines) == 1 + len(KERNEL), f"{lines} {vm.stderr[-600:]}")
         logons = server.tail(1000).count(f"Kerberos: {FIRST}@")
-        check(logons >= len(KERNEL), f"{logons} logons by ticket")
+        # One of them once more when its ticket had ended.
+        check(logons >= 2 + len(KERNEL), f"{logons} logons by ticket")
 
 
 def main():
@@ -383,7 +407,7 @@ def main():
                     case("sealed", dialect, server, "sealed")
             case("sealed with AES-256-GCM", "SMB3_11", wide, "sealed")
             case("sealed with AES-256-CCM", "SMB3_11", wide_ccm, "sealed")
-            for function in (frames, identity, fall_back, clocks, expired, replayed, nonsense, told, many):
+            for function in (frames, status, identity, fall_back, clocks, expired, replayed, nonsense, told, many):
                 run(function.__name__.replace("_", " "), function, server, realm, work)
             for function in (no_ntlm, rolled, other_service, dialects, kernel_client):
                 run(function.__name__.replace("_", " "), function, realm, work)
