@@ -59,17 +59,17 @@ pub struct Ask {
 type Checked = Result<(), NtStatus>;
 type Check = fn(&Handle, &Ask) -> Checked;
 
-/// Of 3.3.5.9.7, in order. (Share and expiry are our own.)
+/// Of 3.3.5.9.7, in order, but for the name, at which Windows looks later. (Share and expiry are our own.)
 pub const V1: [(&str, Check); 10] = [
     ("share", share),
     ("lease client", lease_client),
-    ("name", name),
     ("lease on both sides", lease_on_both_sides),
     ("durable", durable),
     ("connection state", not_connected),
     ("expiry", not_expired),
     ("lease key", lease_key),
     ("lease version", lease_version),
+    ("name", name),
     ("security context", owner),
 ];
 
@@ -314,11 +314,12 @@ mod tests {
         let in_use = Handle { connected: true, ..handle() };
         assert_eq!(check(&in_use, &bob), Err(("connection state", NtStatus::OBJECT_NAME_NOT_FOUND)));
         assert_eq!(check(&handle(), &bob), Err(("security context", NtStatus::ACCESS_DENIED)));
-        // The name is looked at earlier where there is no CreateGuid.
-        let name = Ask { name: "b.txt".into(), v2: None, ..with_lease() };
-        let in_use = Handle { connected: true, ..leased() };
-        assert_eq!(check(&in_use, &name), Err(("name", NtStatus::INVALID_PARAMETER)));
-        let name = Ask { v2: Some((GUID, false)), ..name };
-        assert_eq!(check(&in_use, &name), Err(("connection state", NtStatus::OBJECT_NAME_NOT_FOUND)));
+        // The name is looked at late, with a CreateGuid or without.
+        for v2 in [None, Some((GUID, false))] {
+            let name = Ask { name: "b.txt".into(), v2, ..with_lease() };
+            assert_eq!(check(&leased(), &name), Err(("name", NtStatus::INVALID_PARAMETER)));
+            let none = Ask { lease: None, ..name };
+            assert_eq!(check(&leased(), &none).map_err(|(what, _)| what), Err("lease on both sides"));
+        }
     }
 }
