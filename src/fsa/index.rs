@@ -24,13 +24,17 @@ impl Tree {
             (Some(known), Some(&there)) if known == there => Effects::new(),
             (Some(known), _) => {
                 let from = self.links[known].path.clone();
-                // Who knows it by its old name does not hear of it otherwise: what is told later finds nothing there.
+                // Who knows it by its old name, or has that in a listing, does not hear of it otherwise: what is told later
+                // finds nothing there.
                 let mut effects = self.break_all_from(&from);
+                effects.extend(self.break_listing(&from, None));
+                effects.extend(self.break_listing(&ask.path, None));
                 effects.extend(self.move_paths(&from, &ask.path));
                 effects
             }
             (None, Some(&stale)) => {
                 let mut effects = self.break_all_from(&ask.path);
+                effects.extend(self.break_listing(&ask.path, None));
                 effects.extend(self.detach(stale));
                 effects
             }

@@ -133,9 +133,12 @@ impl Seen<'_> {
             facets = Facets::DATA;
         }
         (snap.fresh, snap.print) = (fresh, now);
-        if now.links == 0 {
-            self.nameless = true;
-        } else if content && !facets.is_empty() {
+        self.nameless = now.links == 0;
+        if self.nameless {
+            // That its names are gone is told by who looks there. (FUSE hides what is deleted and open: it can be written to.)
+            facets &= Facets::WRITTEN;
+        }
+        if content && !facets.is_empty() {
             let facets = self.shared.doubted(self.key, self.since, facets);
             let what = What::Modified { at: None, facets };
             self.events.push(Event { origin: Origin::Outside, directory, node: Some(self.key), what });

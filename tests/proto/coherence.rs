@@ -19,9 +19,9 @@ use smbgate::wire::create::CreateRequest;
 use smbgate::wire::oplock_break::{LeaseBreakAck, LeaseBreakFlags};
 use smbgate::wire::query_directory::QueryDirectoryFlags;
 
-use crate::client::{Client, Opened, PATIENCE, create};
+use crate::client::{Client, NAMES, Opened, PATIENCE, Watched, create};
 use crate::common::Server;
-use crate::leases::{broken, leased, state};
+use crate::leases::{RH, broken, leased, state};
 use changes::{Rng, mutate};
 
 /// FileFullDirectoryInformation: sizes are at 40, the length of the name at 60, the name at 68.
@@ -447,6 +447,40 @@ fn run(keys: &str, through: Option<&Path>, changes: usize, bound: Duration) {
 #[test]
 fn what_the_kernel_tells_of() {
     run("", None, 10_000, Duration::from_secs(10));
+}
+
+/// The file is opened by its new name before the server has heard of that.
+#[test]
+fn what_is_opened_right_after_it_was_renamed() {
+    let server = Server::plain();
+    let at = |n: usize| server.path("share").join(format!("n{n}"));
+    fs::write(at(0), "").expect("a file");
+    let (mut c, mut other) = (server.client(), server.client());
+    // So that renames are heard of at all.
+    let _watched = Watched::new(&mut other, "", NAMES, false);
+    let mut granted = 0;
+    for n in 1..=500 {
+        let (key, name) = ((n % 250) as u8 + 1, format!("n{n}"));
+        let request =
+            create(&name, AccessMask::FILE_READ, CreateDisposition::OPEN, CreateOptions::NON_DIRECTORY_FILE);
+        // Both are there when it goes on.
+        server.freeze();
+        fs::rename(at(n - 1), at(n)).expect("a rename");
+        let asked = c.send(&leased(request, key, RH, None));
+        server.thaw();
+        let opened = c.wait(asked).opened().expect("an open");
+        if state(&opened) == RH {
+            granted += 1;
+            // What is late of the last one may take it already.
+            fs::rename(at(n), at(0)).expect("a rename");
+            let told = c.wait_for(|reply| broken(reply).is_some());
+            assert_eq!(broken(&told).map(|told| told.lease_key), Some(LeaseKey([key; 16])));
+            fs::rename(at(0), at(n)).expect("a rename");
+        }
+        c.close(opened.file_id);
+    }
+    println!("{granted} leases were granted");
+    assert!(granted > 0);
 }
 
 #[test]

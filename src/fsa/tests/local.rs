@@ -182,3 +182,20 @@ fn what_is_renamed_over_a_file_displaces_it_once_that_is_known() {
     opened(&mut tree, ask(2, 8, "f"));
     assert!(tell(&mut tree, over.of(key(9))).is_empty() && tree.is_gone(OpenId(2)));
 }
+
+/// What is told of the rename later finds the file under its new name.
+#[test]
+fn a_file_that_is_found_under_another_name_is_missing_in_the_listing_of_its_directory() {
+    for links in [1, 2] {
+        let mut tree = Tree::new();
+        assert_eq!(lease(&mut tree, dir(1, 3, "a"), 1, RH), RH);
+        assert_eq!(lease(&mut tree, dir(2, 4, "b"), 2, RH), RH);
+        assert_eq!(lease(&mut tree, ask(3, 7, "a/f"), 3, R), R);
+        // Another file has its name, or it has another name.
+        let (ino, path) = if links == 1 { (7, "b/g") } else { (8, "a/f") };
+        let told = opened(&mut tree, OpenAsk { links, ..ask(4, ino, path) });
+        let mut all = vec![broken(3, R, LeaseState::empty()), broken(1, RH, LeaseState::empty())];
+        all.extend((links == 1).then(|| broken(2, RH, LeaseState::empty())));
+        assert_eq!(told, all);
+    }
+}

@@ -81,6 +81,18 @@ fn more_events_than_inotify_keeps() {
     overflow("inotify", start(&by));
 }
 
+/// As many watches as are wanted, where there is no fanotify.
+#[test]
+fn what_inotify_tells_of() {
+    let Some(by) = limited(&[("max_fanotify_groups", 0)]) else { return };
+    let server = start(&by);
+    let truth = [server.path("share")];
+    let mut scene = Scene::new(server, &truth, BOUND);
+    scene.play("inotify", 1_000);
+    let status = scene.server.status();
+    assert!(status.contains("async (inotify, "), "{status}");
+}
+
 /// What cannot be watched is not promised; what is promised holds.
 fn exhausted(limits: &[(&str, usize)], sysctl: &str) {
     let Some(by) = limited(limits) else { return };
