@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
-use rustix::fs::{Advice, AtFlags, StatxFlags};
+use rustix::fs::Advice;
 
 use super::Object;
 
@@ -36,9 +36,8 @@ impl Freshness {
             return;
         }
         let at = Instant::now();
-        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
         // The read will say what is wrong.
-        let Ok(stx) = rustix::fs::statx(object.as_fd(), c"", flags, StatxFlags::BASIC_STATS) else { return };
+        let Ok(stx) = crate::sys::file::stat_anew(object.as_fd()) else { return };
         let time = |time: rustix::fs::StatxTimestamp| (time.tv_sec, time.tv_nsec);
         let print = (stx.stx_size, time(stx.stx_mtime), time(stx.stx_ctime));
         let before = self.0.lock().replace(Box::new(Seen { at, print }));

@@ -125,6 +125,21 @@ pub fn path_of<Fd: AsFd>(fd: Fd) -> Result<Vec<u8>> {
     Ok(rustix::fs::readlinkat(proc_fds()?, name.as_c_str(), Vec::new())?.into_bytes())
 }
 
+/// What the file system says of it now; and what the kernel goes by when it is read. Those may differ for once: of two
+/// answers that are on their way at a time FUSE believes the one that comes first, which may be the older one.
+pub fn stat_anew<Fd: AsFd>(fd: Fd) -> Result<Statx> {
+    let stat = |sync| rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH | sync, StatxFlags::BASIC_STATS);
+    let mut tries = 0;
+    loop {
+        let (now, known) = (stat(AtFlags::STATX_FORCE_SYNC)?, stat(AtFlags::STATX_DONT_SYNC)?);
+        let time = |stx: &Statx| (stx.stx_mtime.tv_sec, stx.stx_mtime.tv_nsec);
+        if (now.stx_size, time(&now)) == (known.stx_size, time(&known)) || tries == 8 {
+            return Ok(now);
+        }
+        tries += 1;
+    }
+}
+
 /// Has the file system asked who has this name, whatever the kernel remembers (FUSE: for as long as it was told to).
 /// Nothing is changed: where the name is free, what cannot be linked to is not.
 pub fn look_up_again<Fd: AsFd>(dir: Fd, name: &[u8]) {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::source::{ATTRIBUTES, Name};
 use super::{Shared, disk_path};
 use crate::fsa::RelPath;
-use crate::fsa::change::{self, Change};
+use crate::fsa::change::{self, Change, Facets};
 use crate::posix::{self, Export, Kind};
 use crate::sys;
 use crate::sys::handle::FileHandle;
@@ -24,6 +24,8 @@ pub(super) enum Task {
     Enter { at: (NodeKey, Name), moved: bool },
     /// Something came to a path at which this was open: that itself, or in its place.
     Displaced { at: RelPath, node: NodeKey },
+    /// What was open by this name has it no longer.
+    Missing { at: RelPath, node: NodeKey, directory: bool },
     /// An open file or directory may have lost a name.
     Verify(NodeKey),
     /// A directory's attributes changed, and this is all that is known of it.
@@ -83,6 +85,7 @@ impl Shared {
         match task {
             Task::Enter { at, moved } => self.enter(&export, at, moved),
             Task::Displaced { at, node } => self.displaced(&export, &at, node),
+            Task::Missing { at, node, directory } => self.missing(&export, at, node, directory),
             Task::Verify(node) => self.verify(&export, node),
             Task::Stranger(handle) => self.stranger(&export, &handle),
             Task::Check { at, present } => self.check(&export, &at, present),
@@ -107,23 +110,38 @@ impl Shared {
         }
     }
 
+    fn missing(&self, export: &Export, at: RelPath, node: NodeKey, directory: bool) {
+        let known = self.paths_in_rules(node);
+        if known.contains(&at) {
+            self.verify_at(export, node, known);
+        } else if export.open_rel(&disk_path(&at)).is_err_and(is_gone) {
+            // It was closed meanwhile, or is known by another name: the listing that it left is the same.
+            self.tell(&[match known.is_empty() {
+                true => Change::removed(at, directory),
+                false => Change::modified(at, directory, Facets::LISTED),
+            }]);
+        }
+    }
+
     pub(super) fn verify(&self, export: &Export, node: NodeKey) {
+        self.verify_at(export, node, self.paths_in_rules(node));
+    }
+
+    fn verify_at(&self, export: &Export, node: NodeKey, paths: Vec<RelPath>) {
         let directory = self.inner.lock().table.get(node).is_some_and(|entry| entry.directory);
-        for path in self.paths_in_rules(node) {
+        for path in paths {
             match export.open_rel(&disk_path(&path)) {
                 Ok(found) if found.stat.key == node => continue,
                 // Reached through a symlink: that is what has the name.
                 Ok(found) if found.stat.kind == Kind::Symlink => continue,
-                Ok(_) | Err(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {}
-                Err(_) => continue,
+                Err(status) if !is_gone(status) => continue,
+                Ok(_) | Err(_) => {}
             }
             let now = self.handle_of(node).and_then(|handle| by_handle(export, &handle, node));
-            // Meanwhile somebody may have told.
+            // Meanwhile somebody may have told, or only closed it.
             let known = self.paths_in_rules(node);
-            if !known.contains(&path) {
-                continue;
-            }
             let change = match now {
+                _ if !known.contains(&path) => Change::modified(path, directory, Facets::LISTED),
                 Some(to) if to == path => continue,
                 Some(to) if !known.contains(&to) => Change::renamed(path, to, directory, None),
                 // Another of its names.
@@ -217,6 +235,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn is_gone(status: NtStatus) -> bool {
+    matches!(status, NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND)
 }
 
 fn open_handle(export: &Export, handle: &FileHandle) -> Option<(NodeKey, RelPath)> {

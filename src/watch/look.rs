@@ -87,7 +87,7 @@ impl Shared {
             let done =
                 sys::file::reopen(found.object.as_fd(), OFlags::RDONLY | OFlags::NONBLOCK).and_then(|fd| {
                     // Its length, too, may be what the kernel remembers.
-                    stat(fd.as_fd(), b"")?;
+                    sys::file::stat_anew(&fd)?;
                     rustix::fs::fadvise(&fd, 0, None, Advice::DontNeed)
                 });
             if let Err(errno) = done {
@@ -128,6 +128,11 @@ impl Seen<'_> {
         let directory = snap.names.is_some();
         let mut facets = snap.print.difference(&now, directory);
         let fresh = now.is_fresh();
+        if directory && (snap.print.times() != now.times() || (snap.fresh && !fresh)) {
+            // A name may have come and gone in between, and a listing shows it still: `.`, too, looks different there.
+            let what = What::Modified { at: Some((self.key, Name::from(&b"."[..]))), facets: Facets::LISTED };
+            self.events.push(Event { origin: Origin::Outside, directory, node: None, what });
+        }
         if snap.fresh && !fresh && facets.is_empty() && now.is_file() {
             // It may have been changed since, without a trace.
             facets = Facets::DATA;

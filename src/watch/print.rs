@@ -68,6 +68,11 @@ impl Print {
         facets
     }
 
+    /// When it was written, and when anything of it was changed.
+    pub fn times(&self) -> ((i64, u32), (i64, u32)) {
+        (self.written, self.changed)
+    }
+
     /// Its times are of now, as far as they go: one more change may leave them as they are. Some file systems keep whole
     /// seconds (sshfs), others what the clock interrupt counts.
     pub fn is_fresh(&self) -> bool {

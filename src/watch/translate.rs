@@ -173,11 +173,10 @@ impl One<'_> {
         self.touch(at, false);
         // Not every source says what it was.
         self.node = self.node.or_else(|| self.rules.node_at(&path));
-        if moved && self.node.is_some() && self.rules.node_at(&path) == self.node {
+        match self.node.filter(|_| moved && self.rules.node_at(&path) == self.node) {
             // Where it went is to be looked for.
-            self.verify();
-        } else {
-            self.tell(Change::removed(path, self.directory));
+            Some(node) => self.out.tasks.push(Task::Missing { at: path, node, directory: self.directory }),
+            None => self.tell(Change::removed(path, self.directory)),
         }
     }
 
