@@ -57,6 +57,14 @@ class Domain:
         return quiet("samba-tool", *args, "-s", self.conf)
 
     def __enter__(self):
+        try:
+            self.prepare()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def prepare(self):
         quiet("samba-tool", "domain", "provision", f"--realm={REALM}", "--domain=ADT", "--server-role=dc", "--dns-backend=NONE",
               f"--adminpass={PASSWORD}", f"--targetdir={self.top}/dc", "--host-name=dc", "--host-ip=127.0.0.1")
         with open(self.krb5, "w") as f:
@@ -76,7 +84,6 @@ class Domain:
             self.tool("group", "addmembers", group, user)
         self.keytab = os.path.join(self.top, "keytab")
         self.tool("domain", "exportkeytab", self.keytab, f"--principal=cifs/{HOST}")
-        return self
 
     def __exit__(self, *_):
         if self.process:
