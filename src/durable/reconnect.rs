@@ -54,6 +54,8 @@ pub struct Ask {
     pub name: String,
     /// The key of the lease context that came with it, and whether that is of version 2.
     pub lease: Option<(LeaseKey, bool)>,
+    /// The share grants any. Where it does not, who asks for one is not heard, now as when he opened the file.
+    pub leases: bool,
 }
 
 type Checked = Result<(), NtStatus>;
@@ -140,7 +142,10 @@ fn not_expired(handle: &Handle, _: &Ask) -> Checked {
 }
 
 fn lease_on_both_sides(handle: &Handle, ask: &Ask) -> Checked {
-    found(handle.lease.is_some() == ask.lease.is_some())
+    match (&handle.lease, ask.lease) {
+        (None, Some(_)) => found(!ask.leases),
+        (held, asked) => found(held.is_some() == asked.is_some()),
+    }
 }
 
 fn lease_key(handle: &Handle, ask: &Ask) -> Checked {
@@ -210,6 +215,7 @@ mod tests {
             share: "media".into(),
             name: "a.txt".into(),
             lease: None,
+            leases: true,
         }
     }
 
@@ -280,6 +286,9 @@ mod tests {
     fn a_lease_on_one_side_only() {
         assert_eq!(lease_on_both_sides(&leased(), &ask()), GONE);
         assert_eq!(lease_on_both_sides(&handle(), &with_lease()), GONE);
+        let not_granted_here = Ask { leases: false, ..with_lease() };
+        assert_eq!(lease_on_both_sides(&handle(), &not_granted_here), Ok(()));
+        assert_eq!(lease_on_both_sides(&leased(), &not_granted_here), Ok(()), "from before a reload");
     }
 
     #[test]

@@ -334,6 +334,7 @@ mod tests {
             share: "media".into(),
             name: String::new(),
             lease: None,
+            leases: true,
         }
     }
 

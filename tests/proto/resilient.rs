@@ -7,10 +7,12 @@ use smbgate::wire::codec::Writer;
 use smbgate::wire::create::CreateRequest;
 use smbgate::wire::create_context::{AppInstanceId, AppInstanceVersion};
 use smbgate::wire::ioctl::{CtlCode, NetworkResiliencyRequest};
+use smbgate::wire::lock::LockFlags;
 
 use crate::client::{Client, Offer, create};
 use crate::common::Server;
 use crate::durable::{back_v1, keeping, returns, v2, wait_until};
+use crate::leases::{NONE, RWH, leased, state};
 use crate::restart::{EXCLUSIVE, lock};
 
 const MINUTE: u32 = 60_000;
@@ -54,6 +56,25 @@ fn it_waits_for_its_client_whoever_wants_the_file() {
         assert_eq!(c.close(back.file_id), NtStatus::SUCCESS);
         assert!(server.client().create(&exclusive("file")).is_ok(), "and it ends with its close");
     }
+}
+
+/// As Linux does: the lease is asked for again, though there was none.
+#[test]
+fn a_share_without_leases_does_not_hear_who_asks_for_one() {
+    let mut server = Server::start("signing = \"offered\"", &[("share", "leases = false")]);
+    let offer = Offer::default();
+    let mut c = server.client_with(&offer);
+    let opened = c.create(&leased(exclusive("file"), 1, RWH, None)).unwrap();
+    assert_eq!((state(&opened), opened.oplock), (NONE, OplockLevel::NONE));
+    assert_eq!(resilient(&mut c, opened.file_id, MINUTE), Ok(vec![]));
+    assert_eq!(c.call(&lock(opened.file_id, 0, EXCLUSIVE)).status(), NtStatus::SUCCESS);
+    server.restart();
+    let mut c = server.client_with(&offer);
+    let mut again = leased(exclusive("file"), 1, RWH, None);
+    again.create_contexts.extend(back_v1(opened.file_id).create_contexts);
+    let back = c.create(&again).unwrap();
+    assert_eq!((back.file_id.persistent, back.oplock), (opened.file_id.persistent, OplockLevel::NONE));
+    assert_eq!(c.call(&lock(back.file_id, 0, LockFlags::UNLOCK)).status(), NtStatus::SUCCESS);
 }
 
 #[test]

@@ -269,6 +269,7 @@ pub fn back(
         name: request.name.clone(),
         lease: lease_of(&request.create_contexts)
             .map(|lease| (lease.lease_key(), matches!(lease, Lease::V2 { .. }))),
+        leases: tree.disk()?.settings.leases,
     };
     let found = ctx.gate.durable.reconnect(file_id.persistent, &ask, Instant::now());
     let open = found.map_err(|(check, status)| {
