@@ -136,9 +136,9 @@ pub fn lease(gate: &Arc<Gate>, id: LeaseId, due: Break) {
     if let Notice::Lease(told) = due.notice
         && !told.new_lease_state.contains(LeaseState::HANDLE)
     {
-        // Handles that wait for the client were kept by that.
-        for open in lease.opens(&gate.opens) {
-            close::give_way(gate, &open);
+        // Handles that wait for the client were kept by that. (Those that he has yet to be told of wait without.)
+        for open in lease.opens(&gate.opens).iter().filter(|open| !open.is_outdated()) {
+            close::give_way(gate, open);
         }
     }
     lease.opens(&gate.opens).iter().for_each(|open| gate.keeper.changed(open));

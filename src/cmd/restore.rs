@@ -2,7 +2,8 @@
 //! if the connection had been cut (MS-SMB2 3.3.5.9.7, 3.3.5.9.12).
 //!
 //! Each is opened as what it is in the store, by name or by file handle, if it is the same object still. Then all of them
-//! get back what they cached: where others have changed the file meanwhile, nothing. Then their locks.
+//! get back what they cached; where others may have changed the file meanwhile, for as long as it takes to tell their clients.
+//! Then their locks.
 
 use super::create::{disk_path, fsa_path};
 use super::lock::local::Local;
@@ -242,8 +243,7 @@ fn forget(gate: &Arc<Gate>, open: &Arc<Open>) {
     super::close::close_waiting(gate, open);
 }
 
-/// What it cached, as far as nobody else has changed the file, changes from here on are heard of, and it goes together
-/// with what others have.
+/// What it cached, as far as changes from here on are heard of, and it goes together with what others have.
 fn cache_again(one: &Restored) {
     let Restored { open, record } = one;
     let Some((disk, file)) = open.share().disk().zip(open.file()) else { return };
@@ -266,7 +266,8 @@ fn lease_again(disk: &Disk, open: &Open, file: &FileOpen, record: &Record, had: 
             Err(NoWatch::Off) => !file.directory,
             Err(_) => false,
         };
-    if seen && is_unchanged(disk, file, record) {
+    if seen {
+        compare(disk, open, file, record);
         let _ = disk.area.rules.lock().request_lease(open.open_id(), had.state, disk.area.now());
     }
 }
@@ -279,15 +280,18 @@ fn oplock_again(disk: &Disk, open: &Open, file: &FileOpen, record: &Record) {
         Err(NoWatch::Off) => {}
         Err(_) => return,
     }
-    if is_unchanged(disk, file, record) {
-        let _ = disk.area.rules.lock().request_oplock(open.open_id(), record.oplock, disk.area.now());
-    }
+    compare(disk, open, file, record);
+    let _ = disk.area.rules.lock().request_oplock(open.open_id(), record.oplock, disk.area.now());
 }
 
-/// Nobody else has changed the file between its record and now. Asked once changes are heard of.
-fn is_unchanged(disk: &Disk, file: &FileOpen, record: &Record) -> bool {
+/// Has somebody changed the file between its record and now? (It may have been its own client, a moment before the server was
+/// killed.) Asked once changes are heard of. A client that only finds its lease gone when it is back does less than at a
+/// break: Linux 6.1 keeps to itself the locks that it has not sent yet.
+fn compare(disk: &Disk, open: &Open, file: &FileOpen, record: &Record) {
     let now = disk.area.export().and_then(|export| export.lasting(&file.object));
-    now.is_ok_and(|(_, version)| version == record.version)
+    if let Some(durability) = open.durability.get() {
+        durability.outdated.store(!now.is_ok_and(|(_, version)| version == record.version), Ordering::SeqCst);
+    }
 }
 
 /// Its locks, for local programs too. False: somebody has taken one meanwhile.

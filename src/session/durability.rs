@@ -21,6 +21,9 @@ pub struct Durability {
     pub persistent: AtomicBool,
     /// Open.ResiliencyTimeout in milliseconds. Zero: Open.IsResilient is FALSE.
     pub resilience: AtomicU32,
+    /// The file was changed, perhaps by others, while no server ran: what is cached of it is broken once its client is back
+    /// and can be told.
+    pub outdated: AtomicBool,
     pub keeping: Keeping,
 }
 
@@ -34,6 +37,7 @@ impl Durability {
             grant,
             persistent: false.into(),
             resilience: Default::default(),
+            outdated: false.into(),
             keeping: Keeping::default(),
         }
     }

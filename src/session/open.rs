@@ -326,6 +326,11 @@ impl Open {
         self.durability.get().is_some_and(|durability| durability.persistent.load(Ordering::Acquire))
     }
 
+    /// Its client does not know yet that the file was changed.
+    pub fn is_outdated(&self) -> bool {
+        self.durability.get().is_some_and(|durability| durability.outdated.load(Ordering::SeqCst))
+    }
+
     /// While it waits for its client nobody else who wants the file gets it: it is persistent or resilient.
     pub fn yields_to_nobody(&self) -> bool {
         let resilient = |durability: &Durability| durability.resilience().is_some();

@@ -12,6 +12,7 @@ use smbgate::wire::create::CreateRequest;
 use smbgate::wire::create_context::{CreateContext, DurableHandleRequest, Lease};
 use smbgate::wire::lock::{LockElement, LockFlags, LockRequest};
 
+use crate::channels::oplock_broken;
 use crate::client::{Client, Offer, create};
 use crate::common::{OTHER, PASSWORD, Server, USER};
 use crate::durable::{back_v1, back_v2, keeping, v2, wait_until};
@@ -123,7 +124,7 @@ fn a_server_that_is_replaced_keeps_its_handles_and_refuses_nobody() {
 }
 
 #[test]
-fn a_lease_comes_back_unless_the_file_was_changed_meanwhile() {
+fn a_lease_comes_back_and_is_broken_if_the_file_was_changed_meanwhile() {
     let mut server = Server::plain();
     let offer = Offer::default();
     let mut c = server.client_with(&offer);
@@ -148,10 +149,17 @@ fn a_lease_comes_back_unless_the_file_was_changed_meanwhile() {
     for ((n, name), opened) in (1..).zip(names).zip(&opened) {
         let request = leased_back(name, n, context(back_v2(opened.file_id, Guid([n; 16]))));
         let back = c.create(&request).unwrap();
-        let wanted = if name == "same" { RWH } else { NONE };
-        assert_eq!(state(&back), wanted, "{name}");
+        assert_eq!(state(&back), RWH, "{name}");
         let newer = epoch(back.lease).wrapping_sub(epoch(opened.lease));
-        assert!(newer > 0 || name != "same", "{name}: the client takes it for the latest");
+        assert!(newer > 0, "{name}: the client takes it for the latest");
+        if name == "same" {
+            c.has_heard_nothing();
+        } else {
+            let told = c.lease_broken();
+            assert_eq!((told.lease_key.0, told.new_lease_state), ([n; 16], NONE), "{name}");
+            assert_eq!(told.new_epoch, epoch(back.lease).wrapping_add(1), "{name}");
+            assert_eq!(c.acknowledge(n, NONE), NtStatus::SUCCESS, "{name}");
+        }
     }
     // It is watched again: what others do from here on breaks it.
     fs::write(share.join("same"), "by somebody else").unwrap();
@@ -163,6 +171,30 @@ fn a_lease_comes_back_unless_the_file_was_changed_meanwhile() {
         }
         assert_eq!(c.acknowledge(1, told.new_lease_state), NtStatus::SUCCESS);
     }
+}
+
+/// What was changed is remembered until the client knows, though the server is gone once more; and the break of one handle
+/// does not end another that waits under the same lease.
+#[test]
+fn who_comes_late_is_told_of_the_change_all_the_same() {
+    let mut server = Server::plain();
+    let offer = Offer::default();
+    let mut c = server.client_with(&offer);
+    let guids = [Guid([1; 16]), Guid([2; 16])];
+    let held = guids.map(|guid| c.create(&leased_durable("file", 1, guid)).unwrap().file_id);
+    server.stop();
+    fs::write(server.path("share").join("file"), "by somebody else").unwrap();
+    server.start_again();
+    server.restart();
+    let mut c = server.client_with(&offer);
+    let back = |c: &mut Client, n: usize| {
+        c.create(&leased_back("file", 1, context(back_v2(held[n], guids[n])))).unwrap()
+    };
+    assert_eq!(state(&back(&mut c, 0)), RWH);
+    assert_eq!(c.lease_broken().new_lease_state, NONE);
+    assert_eq!(c.acknowledge(1, NONE), NtStatus::SUCCESS);
+    assert_eq!(state(&back(&mut c, 1)), NONE);
+    c.has_heard_nothing();
 }
 
 #[test]
@@ -279,7 +311,8 @@ fn objects_are_found_and_not_names() {
     if root() {
         let back = c.create(&back_v2(opens[0], Guid([1; 16]))).unwrap();
         assert_eq!(c.read(back.file_id, 0, 4).unwrap(), b"mine");
-        assert_eq!(back.oplock, OplockLevel::NONE, "a rename is a change");
+        assert_eq!(back.oplock, OplockLevel::BATCH);
+        assert_eq!(oplock_broken(&mut c).oplock_level, OplockLevel::NONE, "a rename is a change");
     }
 }
 

@@ -284,6 +284,7 @@ pub fn back(
             let lease = super::lease::of(&open, lease_of(&request.create_contexts).as_ref());
             let oplock_level = if lease.is_some() { OplockLevel::LEASE } else { answer.oplock_level };
             let create_contexts = lease.into_iter().collect();
+            outdate(ctx, &open);
             CreateResponse { oplock_level, create_contexts, ..answer }.encode(&mut reply.body());
             Ok(NtStatus::SUCCESS)
         }
@@ -313,6 +314,16 @@ fn resume(
     // Breaks are held back since it was found: this is what it has until they are told.
     let oplock_level = disk.area.rules.lock().oplock_of(open.open_id());
     Ok(CreateResponse { oplock_level, ..answer })
+}
+
+/// Others may have changed the file before this server ran. The client gets what it had, and then its break.
+fn outdate(ctx: &mut Ctx<'_>, open: &Open) {
+    let (Some(disk), Some(durability)) = (open.share().disk(), open.durability.get()) else { return };
+    if open.is_outdated() {
+        ctx.effects.extend(disk.area.rules.lock().outdate(open.open_id()));
+        // From here on its record says that.
+        durability.outdated.store(false, Ordering::SeqCst);
+    }
 }
 
 /// What an open is now. Blocks.

@@ -3,6 +3,7 @@
 use super::record::{LeaseRecord, Record};
 use crate::durable::place_of;
 use crate::session::Open;
+use crate::types::FileTime;
 use std::sync::atomic::Ordering;
 
 /// None: it is closed, is not durable, or can never be found again. Makes system calls on it: for workers.
@@ -10,6 +11,8 @@ pub fn of(open: &Open) -> Option<Record> {
     let durability = open.durability.get()?;
     durability.timeout()?;
     let (file, disk) = (open.file()?, open.share().disk()?);
+    // As long as its client has not been told that it was changed, no version is the one that he knows.
+    let outdated = durability.outdated.load(Ordering::SeqCst);
     // Before it is looked up what may be cached of it: what others change after this has moved the time.
     let export = disk.area.export_if_open()?;
     let (object, version) = export.lasting(&file.object).ok()?;
@@ -27,7 +30,7 @@ pub fn of(open: &Open) -> Option<Record> {
         path: kept.path.as_bytes().to_vec(),
         stream: file.object.stream(),
         object,
-        version,
+        version: if outdated { FileTime::default() } else { version },
         access: file.access,
         share: kept.share,
         options: file.options,

@@ -129,6 +129,17 @@ impl Tree {
         self.stream_of_mut(open).map_or_else(Effects::new, |s| s.caching.take_read(lease, Some(open)))
     }
 
+    /// What its client caches by this open was changed when nobody heard of it.
+    #[must_use]
+    pub fn outdate(&mut self, open: OpenId) -> Effects {
+        let who = self.lease_id_of(open).map_or(Who::Oplock(open), Who::Lease);
+        self.stream_of_mut(open).map_or_else(Effects::new, |stream| {
+            let effects = stream.caching.find(who).and_then(|held| held.take(ALL)).into_iter().collect();
+            stream.caching.drop_ended();
+            effects
+        })
+    }
+
     /// The data at `path` was changed.
     pub(in crate::fsa) fn break_read(
         &mut self,

@@ -69,6 +69,21 @@ fn a_close_and_a_time_out_end_the_break_too() {
 }
 
 #[test]
+fn what_changed_unheard_ends_what_this_client_caches_only() {
+    let mut tree = Tree::new();
+    for open in [1, 2] {
+        assert_eq!(holder(&mut tree, ask(open, 7, "a"), TWO), TWO);
+    }
+    assert_eq!(tree.outdate(OpenId(1)), [broken(1, NONE, false)]);
+    assert_eq!((tree.oplock_of(OpenId(1)), tree.oplock_of(OpenId(2))), (NONE, TWO));
+    assert_eq!(tree.outdate(OpenId(1)), []);
+    assert_eq!(holder(&mut tree, ask(3, 8, "b"), BATCH), BATCH);
+    assert_eq!(tree.outdate(OpenId(3)), [broken(3, NONE, true)]);
+    assert_eq!(tree.acknowledge_break(OpenId(3), NONE, NOW), (Ok(NONE), vec![]));
+    assert_eq!(tree.outdate(OpenId(9)), [], "nobody knows of it");
+}
+
+#[test]
 fn a_sharing_violation_waits_for_a_batch_oplock_only() {
     let closed = |open| OpenAsk { share: ShareAccess::empty(), ..ask(open, 7, "a") };
     let mut tree = Tree::new();
