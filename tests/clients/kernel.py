@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The Linux kernel's client (cifs.ko, in a virtual machine) against the server.
 
-    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers] [--dir DIRECTORY] [ARGS]
+    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers|survive] [--dir DIRECTORY] [ARGS]
 
-Four machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
-mount what users do all day, traces.sh what some programs do when they save, and in writers.py two users and a program on the
-server's machine write to one tree (ARGS: the mount's options, then the cases). The shares are in DIRECTORY, else in /var/tmp.
-npm is the host's, where it has one.
+Five machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
+mount what users do all day, traces.sh what some programs do when they save, in writers.py two users and a program on the
+server's machine write to one tree, and in survive.py programs go on writing whatever becomes of the server and the connection
+(ARGS of both: the mount's options, then the cases). The shares are in DIRECTORY, else in /var/tmp. npm is the host's, where
+it has one.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "common"))
@@ -27,10 +29,10 @@ MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,sea
 class Machine:
     """One run of a script in the machine. Its lines `CASE ok ...` and `CASE FAIL ...` count."""
 
-    def __init__(self, o, script, args, more=lambda server: [], view=False):
+    def __init__(self, o, script, args, more=lambda server: [], view=False, kept_up=False):
         self.problems = []
         with contextlib.ExitStack() as stack:
-            shares = {"share": {}, "coherent": {"leases": False}}
+            shares = {"share": {}, "coherent": {"leases": False}, "available": {"continuous_availability": True}}
             if o.dir:
                 top = stack.enter_context(tempfile.TemporaryDirectory(dir=o.dir))
                 os.chmod(top, 0o755)
@@ -39,11 +41,13 @@ class Machine:
             if view:
                 shares["share"]["view"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="smbgate-view-", dir="/var/tmp"))
             server = stack.enter_context(KINDS[o.server](shares, signing="required"))
+            if kept_up:
+                stack.enter_context(keep_up(server))
             host = os.path.join(HERE, "host.sh")
             vm = subprocess.run(
                 [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", o.backend, "--port", str(server.port),
                  "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "1800",
-                 "--hook", f"{host} {server.path('share')}", *more(server), "--", os.path.join(HERE, script), *args],
+                 *(["--pcap", os.environ["PCAP"]] if "PCAP" in os.environ else []), "--hook", f"{host} {server.path('share')}", *more(server), "--", os.path.join(HERE, script), *args],
                 stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
             lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
             again = [line for line in vm.stdout.splitlines() if line.startswith("again: ")]
@@ -54,7 +58,7 @@ class Machine:
             # A script that did not come to its end says so by the machine's status, or by having said nothing.
             if vm.returncode > 1 or vm.returncode != (self.failed > 0) or not lines:
                 self.problems.append(f"{script}: the machine ended with {vm.returncode}")
-            left = os.listdir(server.path("share")) + os.listdir(server.path("coherent"))
+            left = [name for share in shares for name in os.listdir(server.path(share))]
             if left:
                 self.problems.append(f"left on the server's disk: {left[:5]}")
             if self.failed or self.problems:
@@ -74,11 +78,36 @@ def quickest():
     return "qemu"
 
 
+@contextlib.contextmanager
+def keep_up(server):
+    """As a service manager does: the server is started again whenever it is gone. Its process id is in a file."""
+    over = threading.Event()
+
+    def note():
+        with open(os.path.join(server.dir, "server.pid"), "w") as f:
+            f.write(str(server.process.pid))
+
+    def keep():
+        while server.process.wait() is not None and not over.is_set():
+            server.start()
+            note()
+    note()
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        server.process.terminate()
+        keeper.join()
+
+
 def writers(server):
-    """What writers.py has to know of this side."""
+    """What writers.py and survive.py have to know of this side."""
     user, password = server.users[1]
     known = {"USER2": user, "PASS2": password, "WRITERS": os.path.join(HERE, "writers.py"), "LOGS": server.dir,
-             "SHARE_PATH": server.path("share"), "COHERENT_PATH": server.path("coherent")}
+             "SERVER_PID": os.path.join(server.dir, "server.pid"),
+             **{f"{share.upper()}_PATH": server.path(share) for share in server.shares}}
     if "view" in server.shares["share"]:
         known["VIEW"] = server.shares["share"]["view"]
     return [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
@@ -99,13 +128,13 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--server", choices=KINDS, default="smbgate")
     options.add_argument("--backend", choices=["uml", "qemu"])
-    options.add_argument("--only", choices=["options", "user", "traces", "writers"])
+    options.add_argument("--only", choices=["options", "user", "traces", "writers", "survive"])
     options.add_argument("--dir")
     options.add_argument("args", nargs="*", metavar="ARGS")
     o = options.parse_args()
     o.backend = o.backend or quickest()
     runs = []
-    wanted = [o.only] if o.only else ["options"] if o.args else ["options", "user", "traces", "writers"]
+    wanted = [o.only] if o.only else ["options"] if o.args else ["options", "user", "traces", "writers", "survive"]
     if "options" in wanted:
         runs.append(Machine(o, "guest.sh", o.args or MOUNTS))
         # A set of options that the machine never came to counts as failed.
@@ -119,6 +148,8 @@ def main():
         # The view is smbgate's, and needs /dev/fuse.
         view = o.server == "smbgate" and os.geteuid() == 0 and os.path.exists("/dev/fuse")
         runs.append(Machine(o, "writers.py", ["guest", *(o.args or ["vers=3.1.1"])], writers, view))
+    if "survive" in wanted:
+        runs.append(Machine(o, "survive.py", o.args or ["vers=3.1.1"], writers, kept_up=True))
     failed = sum(run.failed + len(run.problems) for run in runs)
     print(f"{sum(run.passed for run in runs)} passed, {failed} failed")
     sys.exit(failed > 0)
