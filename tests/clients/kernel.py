@@ -7,7 +7,7 @@ Five machines, one after the other: guest.sh mounts with every set of options be
 mount what users do all day, traces.sh what some programs do when they save, in writers.py two users and a program on the
 server's machine write to one tree, and in survive.py programs go on writing whatever becomes of the server and the connection
 (ARGS of both: the mount's options, then the cases). The shares are in DIRECTORY, else in /var/tmp. npm is the host's, where
-it has one.
+it has one. PCAP=FILE keeps what went over the wire.
 """
 
 import argparse
