@@ -107,7 +107,7 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     }
     recall::admit(ctx).ok()?;
     let lease = lease::read(ctx, &request, disk).ok()?;
-    if lease.as_ref().is_some_and(|lease| !lease.is_quick()) {
+    if lease.as_ref().is_some_and(|lease| !lease.may_be_quick()) {
         return None;
     }
     let path =
@@ -116,6 +116,9 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     let _guard = crate::sys::creds::assume(&super::creds(&tree.identity)).ok()?;
     let reparse = request.create_options.contains(CreateOptions::OPEN_REPARSE_POINT);
     let found = export.lookup_cached(&path, if reparse { Last::Keep } else { Last::Follow })?;
+    if lease.as_ref().is_some_and(|lease| !lease.is_quick(found.stat.key)) {
+        return None;
+    }
     match durable::claim(ctx, contexts.durable) {
         Ok(None) => {}
         Ok(Some(_)) => return None,

@@ -260,12 +260,12 @@ fn cache_again(one: &Restored) {
 fn lease_again(disk: &Disk, open: &Open, file: &FileOpen, record: &Record, had: &LeaseRecord) {
     let (Some(lease), Some(path)) = (open.lease.get(), path_of(disk, open)) else { return };
     let interest = super::create::interest(had.state);
-    let seen =
-        match lease.watch(interest, |interest| disk.area.watch.ensure_named(&file.object, &path, interest)) {
-            Ok(()) => true,
-            Err(NoWatch::Off) => !file.directory,
-            Err(_) => false,
-        };
+    let ensure = |interest| disk.area.watch.ensure_named(&file.object, &path, interest);
+    let seen = match lease.watch(file.key, interest, ensure) {
+        Ok(()) => true,
+        Err(NoWatch::Off) => !file.directory,
+        Err(_) => false,
+    };
     if seen {
         compare(disk, open, file, record);
         let _ = disk.area.rules.lock().request_lease(open.open_id(), had.state, disk.area.now());

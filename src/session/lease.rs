@@ -4,7 +4,7 @@
 use super::open::{Breaks, Open, Opens};
 use super::share::Area;
 use crate::fsa::LeaseId;
-use crate::types::{Guid, LeaseKey, NtStatus, OpenId};
+use crate::types::{Guid, LeaseKey, NodeKey, NtStatus, OpenId};
 use crate::watch::{Interest, NoWatch, Token};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -22,8 +22,9 @@ pub struct Lease {
     pub breaks: Breaks,
     /// In seconds since the start of the server.
     used: AtomicU64,
-    /// Changes from outside are told, of this kind. Without that it is granted nothing.
-    watched: Mutex<Option<(Interest, Token)>>,
+    /// Changes of this file from outside are told, of this kind. Without that it is granted nothing. (While the last open is
+    /// being closed, the client may take the key for another file.)
+    watched: Mutex<Option<(NodeKey, Interest, Token)>>,
     /// Lease.LeaseOpens.
     opens: Mutex<SmallVec<[OpenId; 2]>>,
     table: Weak<Table>,
@@ -95,23 +96,29 @@ impl Lease {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Changes of something are told.
+    pub fn watches(&self) -> bool {
+        self.watched.lock().is_some()
+    }
+
     /// Changes of this kind are told already.
-    pub fn is_watched(&self, interest: Interest) -> bool {
-        self.watched.lock().as_ref().is_some_and(|(kind, _)| kind.contains(interest))
+    pub fn is_watched(&self, node: NodeKey, interest: Interest) -> bool {
+        self.watched.lock().as_ref().is_some_and(|(of, kind, _)| *of == node && kind.contains(interest))
     }
 
     /// Sees to it that they are. Makes system calls.
     pub fn watch(
         &self,
+        node: NodeKey,
         interest: Interest,
         ensure: impl FnOnce(Interest) -> Result<Token, NoWatch>,
     ) -> Result<(), NoWatch> {
-        if self.is_watched(interest) {
+        if self.is_watched(node, interest) {
             return Ok(());
         }
         // Not under the lock: the path may hang.
         let token = ensure(interest)?;
-        *self.watched.lock() = Some((interest, token));
+        *self.watched.lock() = Some((node, interest, token));
         Ok(())
     }
 
@@ -155,5 +162,40 @@ impl Drop for Lease {
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lease").field("id", &self.id).field("opens", &self.opens).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_used_again_while_its_file_is_being_closed_is_watched_anew() {
+        let area = Arc::new(Area::new(
+            "/nowhere".into(),
+            crate::posix::Policy::default(),
+            "test",
+            Arc::default(),
+            Box::new(|_| {}),
+        ));
+        let (leases, id) = (Leases::default(), LeaseId::default());
+        let closing = leases.enter(id, true, &area).unwrap();
+        let node = |ino| NodeKey { dev: 1, ino };
+        let watched = |lease: &Lease, node, interest| {
+            let mut asked = false;
+            let ensure = |_| {
+                asked = true;
+                Ok(Token::none())
+            };
+            lease.watch(node, interest, ensure).unwrap();
+            asked
+        };
+        assert!(
+            watched(&closing, node(1), Interest::CONTENT) && !watched(&closing, node(1), Interest::CONTENT)
+        );
+        let again = leases.enter(id, true, &area).unwrap();
+        assert!(watched(&again, node(2), Interest::CONTENT), "it is another file");
+        assert!(watched(&again, node(2), Interest::all()) && !watched(&again, node(2), Interest::CONTENT));
+        assert!(!again.is_watched(node(1), Interest::CONTENT));
     }
 }

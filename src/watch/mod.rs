@@ -188,6 +188,14 @@ pub struct Token {
     held: smallvec::SmallVec<[(NodeKey, Hold); 2]>,
 }
 
+#[cfg(test)]
+impl Token {
+    /// Of no watch.
+    pub fn none() -> Token {
+        Token { shared: Weak::new(), held: Default::default() }
+    }
+}
+
 impl Drop for Token {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };

@@ -70,9 +70,14 @@ impl Wanted {
         interest(self.state)
     }
 
+    /// What it is wanted for may be watched, whatever that is.
+    pub fn may_be_quick(&self) -> bool {
+        self.state.is_empty() || self.lease.watches()
+    }
+
     /// It can be granted without a system call.
-    pub fn is_quick(&self) -> bool {
-        self.state.is_empty() || self.lease.is_watched(self.interest())
+    pub fn is_quick(&self, node: NodeKey) -> bool {
+        self.state.is_empty() || self.lease.is_watched(node, self.interest())
     }
 
     /// Never a lease without a watch. Where the share is not to be watched, files are leased all the same: that is as much
@@ -81,10 +86,9 @@ impl Wanted {
         let Some(file) = open.file().filter(|_| !self.state.is_empty()) else { return true };
         let area = &self.lease.area;
         let Some(path) = area.rules.lock().path_of(open.open_id()) else { return false };
-        match self
-            .lease
-            .watch(self.interest(), |interest| area.watch.ensure_named(&file.object, &path, interest))
-        {
+        match self.lease.watch(file.key, self.interest(), |interest| {
+            area.watch.ensure_named(&file.object, &path, interest)
+        }) {
             Ok(()) => true,
             Err(NoWatch::Off) => !file.directory,
             Err(_) => false,
