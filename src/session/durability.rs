@@ -1,7 +1,7 @@
 //! What an open keeps beside itself so that it can be found again: by the CREATE that made it, sent once more, and after
 //! its connection is lost (MS-SMB2 3.3.1.10: Open.IsDurable, CreateGuid, ClientGuid, DurableOwner).
 
-use crate::types::Guid;
+use crate::types::{FileTime, Guid};
 use crate::wire::create::CreateAction;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -75,5 +75,6 @@ pub struct Keeping {
     /// There is one, or one is on its way.
     pub stored: AtomicBool,
     /// Held while one is made and given to the store, so that they come there in the order in which they were made.
-    pub making: Mutex<()>,
+    /// In it, the object's change time up to which what others did is known.
+    pub making: Mutex<Option<FileTime>>,
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::barrier::Barrier;
 use super::source::Source;
 use super::table::Hold;
 use super::{How, Interest, Mode, NoWatch, Running, Shared, Via, fanotify, inotify, keeper, poll, reader};
@@ -174,8 +175,9 @@ impl Shared {
         if via == Via::INOTIFY {
             self.noting.store(true, Ordering::Release);
         }
-        let stop = reader::start(self, Arc::clone(&source))?;
-        self.inner.lock().running.push(Running { via, source: Arc::clone(&source), _stop: stop });
+        let barrier = Arc::new(Barrier::default());
+        let stop = reader::start(self, Arc::clone(&source), Arc::clone(&barrier))?;
+        self.inner.lock().running.push(Running { via, source: Arc::clone(&source), barrier, _stop: stop });
         Ok(source)
     }
 

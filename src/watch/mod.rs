@@ -15,6 +15,7 @@
 //! Locks: `marking`, then what a look saw last, then the rules, then the table. Only the first two are held across system
 //! calls on the path, and a reader takes neither.
 
+mod barrier;
 mod excuse;
 mod fanotify;
 mod inotify;
@@ -50,6 +51,7 @@ use crate::fsa::change::{self, Change};
 use crate::fsa::{Effects, Moment, RelPath, Tree};
 use crate::posix::{self, Export, Kind, Object};
 use crate::types::NodeKey;
+use barrier::Barrier;
 use ledger::Ledger;
 use source::Source;
 use table::{Hold, Table};
@@ -178,6 +180,7 @@ struct Inner {
 struct Running {
     via: Via,
     source: Arc<dyn Source>,
+    barrier: Arc<Barrier>,
     /// Ends the reader when it is dropped.
     _stop: OwnedFd,
 }
@@ -274,6 +277,15 @@ impl Watch {
     /// [`subtree::MOST`] directories, and where a file system cannot be watched, it is less than everything.
     pub fn ensure_tree(&self, object: &Object, path: &RelPath, interest: Interest) -> Result<Token, NoWatch> {
         self.0.ensure(object, path, interest | Interest::NAMES, true)
+    }
+
+    /// What the kernel has to tell at this moment has been told when this returns. False: it takes too long. Of what is
+    /// only polled nothing is known between two looks.
+    pub fn catches_up(&self) -> bool {
+        let running = |running: &Running| (Arc::clone(&running.source), Arc::clone(&running.barrier));
+        let all: Vec<_> = self.0.inner.lock().running.iter().map(running).collect();
+        let until = Instant::now() + CATCH_UP;
+        all.iter().all(|(source, barrier)| barrier.wait(&**source, until))
     }
 
     /// For the exported path's policy.
@@ -382,6 +394,9 @@ impl Shared {
         }
     }
 }
+
+/// How long is waited for the readers.
+const CATCH_UP: Duration = Duration::from_millis(200);
 
 /// Changes that are told under one hold of the rules.
 const BATCH: usize = 64;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::barrier::Barrier;
 use super::keeper::Task;
 use super::source::{Event, Name, Origin, Source};
 use super::translate::{Outcome, excuse, translate};
@@ -16,19 +17,23 @@ use crate::fsa::change;
 use crate::types::NodeKey;
 
 /// Starts it; it ends when what is returned is dropped.
-pub(super) fn start(shared: &Arc<Shared>, source: Arc<dyn Source>) -> Result<OwnedFd, Errno> {
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    source: Arc<dyn Source>,
+    barrier: Arc<Barrier>,
+) -> Result<OwnedFd, Errno> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let weak = Arc::downgrade(shared);
     let name: String = format!("watch {}", shared.ground.name).chars().take(15).collect();
     std::thread::Builder::new()
         .name(name)
         .stack_size(256 << 10)
-        .spawn(move || run(&weak, &*source, &read))
+        .spawn(move || run(&weak, &*source, &barrier, &read))
         .map_err(|_| Errno::AGAIN)?;
     Ok(write)
 }
 
-fn run(shared: &Weak<Shared>, source: &dyn Source, stop: &OwnedFd) {
+fn run(shared: &Weak<Shared>, source: &dyn Source, barrier: &Barrier, stop: &OwnedFd) {
     loop {
         let mut fds = [
             PollFd::from_borrowed_fd(source.fd(), PollFlags::IN),
@@ -47,9 +52,22 @@ fn run(shared: &Weak<Shared>, source: &dyn Source, stop: &OwnedFd) {
         let Some(shared) = shared.upgrade() else { return };
         // A bug in here is not to end the watch, and with it every promise, without a word.
         let work = || shared.turn(source);
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+        barrier.begin();
+        let turned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let own = turned.unwrap_or_else(|_| {
             log::error!("{}: a change made outside SMB could not be told", shared.ground.name);
             shared.heard(vec![Event::lost()], true);
+            false
+        });
+        while let Some(asked) = barrier.end() {
+            let rest = || shared.read_all(source);
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(rest)).is_err() {
+                shared.heard(vec![Event::lost()], true);
+            }
+            barrier.pass(asked);
+        }
+        if own {
+            std::thread::sleep(REST);
         }
     }
 }
@@ -72,22 +90,33 @@ fn muddled(mut touched: Vec<(NodeKey, Name, bool)>) -> Vec<Task> {
 const REST: Duration = Duration::from_micros(500);
 
 impl Shared {
-    fn turn(self: &Arc<Shared>, source: &dyn Source) {
-        match source.read() {
+    /// True: all that came was our own doing.
+    fn turn(self: &Arc<Shared>, source: &dyn Source) -> bool {
+        let own = match source.read() {
             Ok(events) => {
                 let events = events.unwrap_or_default();
                 let own = !events.is_empty() && events.iter().all(|event| event.origin == Origin::Own);
                 self.heard(events, true);
-                if own {
-                    std::thread::sleep(REST);
-                }
+                own
             }
             Err(errno) => {
                 log::error!("{}: events cannot be read: {errno}", self.ground.name);
                 self.heard(vec![Event::lost()], true);
+                false
+            }
+        };
+        self.clear_read(source);
+        own
+    }
+
+    fn read_all(self: &Arc<Shared>, source: &dyn Source) {
+        loop {
+            match source.read() {
+                Ok(Some(events)) => self.heard(events, true),
+                Ok(None) => return,
+                Err(_) => return self.heard(vec![Event::lost()], true),
             }
         }
-        self.clear_read(source);
     }
 
     /// `kernel`: it said so. Else a look did.
@@ -142,9 +171,7 @@ impl Shared {
             if due.is_empty() {
                 return;
             }
-            while let Ok(Some(events)) = source.read() {
-                self.heard(events, true);
-            }
+            self.read_all(source);
             let mut inner = self.inner.lock();
             for dir in due {
                 if let Some(entry) = inner.table.get_mut(dir) {

@@ -220,6 +220,7 @@ with_both! {
     a_watched_directory_keeps_its_watch_under_a_new_name
     a_watched_directory_that_is_deleted_ends_its_notifications
     a_write_from_outside_breaks_what_is_cached_through_any_name
+    what_was_done_before_has_been_told_once_it_has_caught_up
     a_file_whose_name_is_gone_is_known_to_be
     lost_events_are_told_as_lost
     marks_that_nobody_needs_go
@@ -395,6 +396,20 @@ fn a_write_from_outside_breaks_what_is_cached_through_any_name(mut w: World) {
     }
     // And what follows is not told again.
     assert!(w.effects.try_recv().is_err());
+}
+
+fn what_was_done_before_has_been_told_once_it_has_caught_up(mut w: World) {
+    w.sh("echo x > f");
+    let (one, _) = w.open("f", Interest::CONTENT, false);
+    for _ in 0..30 {
+        assert_eq!(
+            w.rules.lock().request_oplock(one, OplockLevel::LEVEL_II, Moment::default()),
+            OplockLevel::LEVEL_II
+        );
+        w.sh("echo y >> f");
+        while !w.watch.catches_up() {}
+        assert_eq!(w.rules.lock().oplock_of(one), OplockLevel::NONE);
+    }
 }
 
 fn a_file_whose_name_is_gone_is_known_to_be(mut w: World) {

@@ -253,12 +253,12 @@ impl Shared {
     fn put(&self, open: &Open, done: Option<super::Done>) -> Result<(), NtStatus> {
         const NONE: NtStatus = NtStatus::INSUFFICIENT_RESOURCES;
         let keeping = &open.durability.get().ok_or(NONE)?.keeping;
-        let making = keeping.making.lock();
+        let mut making = keeping.making.lock();
         // What changes from here on is another change.
         keeping.soon.store(false, Ordering::Release);
         keeping.later.store(false, Ordering::Release);
         let before = keeping.stored.swap(true, Ordering::SeqCst);
-        let record = snapshot::of(open).filter(|_| !open.is_closed());
+        let record = snapshot::of(open, &mut making).filter(|_| !open.is_closed());
         let any = record.is_some();
         match record {
             Some(record) => self.store.write(vec![Edit::Put(Box::new(record))], done),

@@ -6,8 +6,9 @@ use crate::session::Open;
 use crate::types::FileTime;
 use std::sync::atomic::Ordering;
 
-/// None: it is closed, is not durable, or can never be found again. Makes system calls on it: for workers.
-pub fn of(open: &Open) -> Option<Record> {
+/// None: it is closed, is not durable, or can never be found again. Makes system calls on it: for workers. `known`: the
+/// change time up to which what others did has been told, and has broken what it breaks.
+pub fn of(open: &Open, known: &mut Option<FileTime>) -> Option<Record> {
     let durability = open.durability.get()?;
     durability.timeout()?;
     let (file, disk) = (open.file()?, open.share().disk()?);
@@ -16,6 +17,12 @@ pub fn of(open: &Open) -> Option<Record> {
     // Before it is looked up what may be cached of it: what others change after this has moved the time.
     let export = disk.area.export_if_open()?;
     let (object, version) = export.lasting(&file.object).ok()?;
+    // Who changed it before this may not have been told of yet. Until he is, the record has a time that is not the file's any
+    // more: what is cached does not come back.
+    if *known != Some(version) && disk.area.watch.catches_up() {
+        *known = Some(version);
+    }
+    let version = known.unwrap_or(FileTime::ZERO);
     let kept = disk.area.rules.lock().kept(open.open_id())?;
     Some(Record {
         id: open.id,
