@@ -10,6 +10,9 @@
 //! Nothing here costs a WRITE a system call: the disk has the true time all along, and what to tell instead of it is
 //! worked out when somebody asks. Who writes outside SMB is seen at once: the disk's time is then later than that of
 //! our last write.
+//!
+//! A server that comes after this one knows nothing of it, and tells what the disk has. For what was delayed that is the time
+//! of MS-FSA 2.1.4.17, which knows no delay; what was frozen is not any more.
 
 use super::tree::Node;
 use super::{Moment, Tree};
