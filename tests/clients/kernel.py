@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The Linux kernel's client (cifs.ko, in a virtual machine) against the server.
 
-    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers|survive] [--dir DIRECTORY] [ARGS]
+    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers|survive] [--dir DIRECTORY | --btrfs] [ARGS]
 
 Five machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
 mount what users do all day, traces.sh what some programs do when they save, in writers.py two users and a program on the
 server's machine write to one tree, and in survive.py programs go on writing whatever becomes of the server and the connection
-(ARGS of both: the mount's options, then the cases). The shares are in DIRECTORY, else in /var/tmp. npm is the host's, where
-it has one. PCAP=FILE keeps what went over the wire.
+(ARGS of both: the mount's options, then the cases). The shares are in DIRECTORY, or on a new btrfs in a file (root,
+btrfs-progs), else in /var/tmp. npm is the host's, where it has one. PCAP=FILE keeps what went over the wire.
 """
 
 import argparse
@@ -124,15 +124,40 @@ def node():
         yield lambda server: ["--dir", directory, "--mem", "2G"]
 
 
+@contextlib.contextmanager
+def btrfs():
+    """Where a new one is mounted."""
+    with tempfile.TemporaryDirectory(prefix="smbgate-btrfs-", dir="/var/tmp") as top:
+        image, mount = os.path.join(top, "image"), os.path.join(top, "mount")
+        with open(image, "wb") as f:
+            f.truncate(1 << 30)
+        os.mkdir(mount)
+        subprocess.run(["/usr/sbin/mkfs.btrfs", "-q", image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+        try:
+            os.chmod(mount, 0o755)
+            yield mount
+        finally:
+            subprocess.run(["umount", "-l", mount], check=True)
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--server", choices=KINDS, default="smbgate")
     options.add_argument("--backend", choices=["uml", "qemu"])
     options.add_argument("--only", choices=["options", "user", "traces", "writers", "survive"])
     options.add_argument("--dir")
+    options.add_argument("--btrfs", action="store_true")
     options.add_argument("args", nargs="*", metavar="ARGS")
     o = options.parse_args()
     o.backend = o.backend or quickest()
+    with btrfs() if o.btrfs else contextlib.nullcontext(o.dir) as o.dir:
+        failed = play(o)
+    sys.exit(failed > 0)
+
+
+def play(o):
+    """How much failed."""
     runs = []
     wanted = [o.only] if o.only else ["options"] if o.args else ["options", "user", "traces", "writers", "survive"]
     if "options" in wanted:
@@ -152,7 +177,7 @@ def main():
         runs.append(Machine(o, "survive.py", o.args or ["vers=3.1.1"], writers, kept_up=True))
     failed = sum(run.failed + len(run.problems) for run in runs)
     print(f"{sum(run.passed for run in runs)} passed, {failed} failed")
-    sys.exit(failed > 0)
+    return failed
 
 
 main()
