@@ -4,15 +4,18 @@ on directories, and does not hear of changes made outside).
 
 import contextlib
 import os
+import platform
 import resource
 import shutil
 import subprocess
 import tempfile
 
-from servers import KINDS
+from servers import KINDS, SHARED
 
 # Directories, files in each, connections that hold them all open with leases, and opens under way on each.
 LEASED, LEASED_FILES, HOLDERS, OPENING = 10_000, 10, 4, 32
+# Local changes in a directory that nobody has open; fewer where a system call takes long (--guest).
+ELSEWHERE = int(os.environ.get("ELSEWHERE", 1_000_000))
 # Who holds them, on what: name, title, kind of server, settings of the share, through a FUSE mount, whether local writes are heard of.
 HELD = [
     ("leases-fanotify", "smbgate, fanotify", "smbgate", {}, False, True),
@@ -37,6 +40,28 @@ def room(part=ROOM):
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, wanted), max(hard, wanted)))
     return min(LEASED, int(resource.getrlimit(resource.RLIMIT_NOFILE)[0] * part) // (LEASED_FILES + 1))
+
+
+def in_a_guest(top, target, only):
+    """All of it in a virtual machine, where root may open as many files as he likes. User Mode Linux: the code runs at this
+    machine's speed on one processor, a system call takes some ten times as long, so times there are no measure of speed. Returned is the
+    exit status."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as stage:
+        for part in ("benches", os.path.join("tests", "common")):
+            shutil.copytree(os.path.join(top, part), os.path.join(stage, part))
+        for name in ("smbgate", os.path.join("examples", "load")):
+            to = os.path.join(stage, "target", "release", name)
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            shutil.copy(os.path.join(target, "release", name), to)
+        done = subprocess.run(
+            [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", "uml", "--port", "1", "--share", "none", "--no-mount",
+             "--mem", "6G", "--scratch", "8G", "--dir", stage, "--timeout", "10800", "--env", f"ONLY={only}",
+             os.path.join(stage, "benches", "guest.sh")], stdin=subprocess.DEVNULL)
+        report = os.path.join(stage, "target", "bench", "report.md")
+        if os.path.exists(report):
+            os.makedirs(os.path.join(target, "bench"), exist_ok=True)
+            shutil.copy(report, os.path.join(target, "bench", "guest.md"))
+        return done.returncode
 
 
 def lay_out(top, directories):
@@ -66,14 +91,18 @@ def row(load, kind, settings, fuse, hears, top, directories):
     """A row of the table of leases, behind its title."""
     with contextlib.ExitStack() as stack:
         tree = os.path.join(top, "tree")
+        # Without FUSE, what could be told is polled all the same.
+        if fuse and not os.path.exists("/dev/fuse"):
+            fuse, settings = False, {**settings, "watch": "poll"}
         path = stack.enter_context(through_fuse(tree, top + "-fuse")) if fuse else tree
         # Debian's smbd opens 16,384 files for each connection, if it is not told otherwise.
         more = {"vfs": "", "extra": "max open files = 200000"} if kind == "smbd" else {}
-        directories = min(directories, room(POLLED_ROOM)) if fuse else directories
+        polled = fuse or settings.get("watch") == "poll"
+        directories = min(directories, room(POLLED_ROOM)) if polled else directories
         server = stack.enter_context(KINDS[kind]({"bench": {"path": path, **settings}}, signing="required", **more))
         told = load(server, "leases", depth=OPENING, connections=HOLDERS, more=[
             "--directories", str(directories), "--files", str(LEASED_FILES), "--tree", tree,
-            "--elsewhere", os.path.join(top, "elsewhere"), *["--broken"] * hears])
+            "--elsewhere", os.path.join(top, "elsewhere"), "--changes", str(ELSEWHERE), *["--broken"] * hears])
     opens, count = directories * (LEASED_FILES + 1), told["files"] + told["directories"]
     line = f"{told['files']:,} + {told['directories']:,} | {told['seconds']:.1f} s | {opens / told['seconds']:,.0f} /s " \
           f"| {told['cpu']:.1f} s | {told['memory'] / opens:,.0f} | {told['rest']:.2f} s | {told['change_cpu']:.2f} s |"
@@ -96,13 +125,15 @@ def measure(directory, rows, load, report):
     try:
         lay_out(top, directories)
         say(f"""
+{platform.platform()}, {os.cpu_count()} processors.
 Leases on {directories * LEASED_FILES:,} files in {directories:,} directories, kept open by {HOLDERS} connections.{few} Bytes: of the server's memory
-for each open. At rest: its processor time in ten seconds. Elsewhere: the same for {1_000_000:,} local changes in a directory
+for each open. At rest: its processor time in ten seconds. Elsewhere: the same for {ELSEWHERE:,} local changes in a directory
 that nobody has open. Breaks: a local program writes to each file, and the clients answer.
 
 | | files + directories | opened in | opens | CPU | bytes | at rest | elsewhere | breaks | CPU | bytes after |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|""")
         for _, title, *how in rows:
+            title = title if os.path.exists("/dev/fuse") else title.replace(" bindfs", "")
             try:
                 say(f"| {title} | {row(load, *how, top, directories)}")
             except (RuntimeError, OSError, subprocess.SubprocessError) as e:
