@@ -521,7 +521,7 @@ impl Create<'_, '_, '_> {
             readonly: stat.attributes.contains(FileAttributes::READONLY),
             written: stat.written,
             owner: Owner {
-                client: self.ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
+                client: self.ctx.client_guid(),
                 session: self.ctx.session.as_ref().map(|s| s.id).unwrap_or_default(),
             },
             lease,

@@ -42,7 +42,7 @@ use crate::crypto::SigningKey;
 use crate::durable::Claim;
 use crate::fsa::Effect;
 use crate::session::{FileOpen, Open, Session, TreeConnect};
-use crate::types::{FileId, NtStatus};
+use crate::types::{FileId, Guid, NtStatus};
 use crate::wire::codec::{DecodeError, Reader};
 use crate::wire::header::Header;
 use std::sync::Arc;
@@ -132,6 +132,11 @@ impl Ctx<'_> {
 
     pub fn negotiated(&self) -> Result<&Negotiated, Fail> {
         self.conn.negotiated.get().ok_or(Fail::Fatal("a request before NEGOTIATE"))
+    }
+
+    /// Connection.ClientGuid. Zeros: it has none, or none yet.
+    pub fn client_guid(&self) -> Guid {
+        self.conn.negotiated.get().map(|negotiated| negotiated.client_guid).unwrap_or_default()
     }
 
     /// The open of a FileId, in a related request that of the request before (MS-SMB2 3.3.5.2.7.2).

@@ -73,7 +73,7 @@ impl Asked {
 pub fn claim(ctx: &mut Ctx<'_>, asked: Option<Asked>) -> Result<Option<Arc<Open>>, NtStatus> {
     let Some(guid) = asked.and_then(Asked::create_guid) else { return Ok(None) };
     if ctx.claim.is_none() {
-        let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
+        let client = ctx.client_guid();
         let replay = ctx.header.flags.contains(HeaderFlags::REPLAY);
         match ctx.gate.durable.ask(client, guid, replay) {
             durable::Asked::New(claim) => ctx.claim = Some(claim),
@@ -114,7 +114,7 @@ pub fn made(
         Asked::Reconnect { .. } => return None,
     };
     let granted = grant::grant(&candidate, wanted);
-    let client = ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default();
+    let client = ctx.client_guid();
     let durability = Durability {
         persistent: (granted.is_some() && candidate.persistent).into(),
         ..Durability::new(client, create_guid, action, granted)
@@ -263,7 +263,7 @@ pub fn back(
     let ask = reconnect::Ask {
         v2,
         available: is_available(ctx, tree.disk()?),
-        client: ctx.conn.negotiated.get().map(|n| n.client_guid).unwrap_or_default(),
+        client: ctx.client_guid(),
         user: (!who.guest && !who.anonymous).then(|| who.user.clone()),
         share: durable::place_of(&tree.share),
         name: request.name.clone(),

@@ -28,14 +28,10 @@ fn of_dialect(ctx: &Ctx<'_>, asked: Instance) -> Instance {
     Instance { version: asked.version.filter(|_| has_versions), ..asked }
 }
 
-fn client(ctx: &Ctx<'_>) -> Guid {
-    ctx.conn.negotiated.get().map(|negotiated| negotiated.client_guid).unwrap_or_default()
-}
-
 /// The open that is made is the instance's.
 pub fn enter(ctx: &Ctx<'_>, asked: Option<Instance>, open: &Open) {
     if let Some(asked) = asked {
-        let member = ctx.gate.instances.enter(of_dialect(ctx, asked), client(ctx), open.id.volatile);
+        let member = ctx.gate.instances.enter(of_dialect(ctx, asked), ctx.client_guid(), open.id.volatile);
         let _ = open.instance.set(Box::new(member));
     }
 }
@@ -49,7 +45,7 @@ pub fn take_over(
     key: NodeKey,
     may_read: impl Fn() -> Result<bool, NtStatus>,
 ) -> Result<(), NtStatus> {
-    let (asked, client) = (of_dialect(ctx, asked), client(ctx));
+    let (asked, client) = (of_dialect(ctx, asked), ctx.client_guid());
     for id in ctx.gate.instances.of(asked.id) {
         let Some(open) = ctx.gate.opens.by_volatile(id) else { continue };
         let Some(member) = open.instance.get().filter(|member| member.client != client) else { continue };
