@@ -18,7 +18,7 @@ pub fn of(open: &Open, known: &mut Option<FileTime>) -> Option<Record> {
     let export = disk.area.export_if_open()?;
     let (object, version) = export.lasting(&file.object).ok()?;
     // Who changed it before this may not have been told of yet. Until he is, the record has a time that is not the file's any
-    // more: what is cached does not come back.
+    // more: what is cached is broken when its client is back.
     if *known != Some(version) && disk.area.watch.catches_up() {
         *known = Some(version);
     }
