@@ -17,7 +17,7 @@ use crate::session::open::Held;
 use crate::session::{
     ActsAs, Area, Disk, Durability, FileOpen, Grant, Open, OpenKind, Share, TreeConnect, Workers,
 };
-use crate::types::{AccessMask, FileId, NtStatus, OpenId, OplockLevel, SessionId, TreeId};
+use crate::types::{AccessMask, NtStatus, OpenId, OplockLevel, SessionId, TreeId};
 use crate::watch::{Interest, NoWatch};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -169,8 +169,8 @@ fn reopen(gate: &Arc<Gate>, tree: &Arc<TreeConnect>, record: &Record) -> Result<
         let name = export.find_stream(&object, stream).map_err(failed)?;
         export.open_stream(&mut object, &name.ok_or("the stream is gone")?);
     }
-    let volatile = gate.opens.new_id().volatile;
-    let id = FileId { persistent: record.id.persistent, volatile };
+    let id = gate.opens.id_again(record.id);
+    let volatile = id.volatile;
     let ask = OpenAsk {
         directory,
         links: stat.nlink,

@@ -384,7 +384,7 @@ pub struct Opens {
     shards: [RwLock<std::collections::HashMap<u64, Arc<Open>>>; 16],
     next: AtomicU64,
     /// Between the two halves of a FileId: another one each time the server starts, so that a handle of the last time
-    /// names nothing of this one.
+    /// names nothing of this one, unless it was restored.
     distance: u64,
 }
 
@@ -402,6 +402,18 @@ impl Opens {
     pub fn new_id(&self) -> FileId {
         let volatile = self.next.fetch_add(1, Ordering::Relaxed);
         FileId { persistent: self.distance.wrapping_add(volatile), volatile }
+    }
+
+    /// The id that an open of the last time had, for it to go on with: its client may be about to use it (Linux sends the
+    /// locks it kept to itself so, when the answer to its CREATE and a break come together). Another volatile half where
+    /// that one is taken.
+    pub fn id_again(&self, id: FileId) -> FileId {
+        const LAST: u64 = 1 << 62;
+        if id.volatile == 0 || id.volatile > LAST || self.by_volatile(id.volatile).is_some() {
+            return FileId { volatile: self.new_id().volatile, ..id };
+        }
+        self.next.fetch_max(id.volatile + 1, Ordering::Relaxed);
+        id
     }
 
     fn shard(&self, volatile: u64) -> &RwLock<std::collections::HashMap<u64, Arc<Open>>> {

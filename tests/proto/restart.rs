@@ -64,7 +64,10 @@ fn a_handle_survives_its_server_with_all_that_it_had() {
         let offer = Offer::default();
         let mut c = server.client_with(&offer);
         let request = if v1 { DurableHandleRequest.to_context() } else { v2(GUID, MINUTE) };
+        // Not the first id there is: it is kept, and not given anew.
+        let first = c.create(&file("first")).unwrap().file_id;
         let file = c.create(&keeping("file", request)).unwrap().file_id;
+        assert_eq!(c.close(first), NtStatus::SUCCESS);
         assert_eq!(c.write(file, 0, b"before the cut"), Ok(14));
         stored(&server, 1);
         assert_eq!(c.call(&lock(file, 0, EXCLUSIVE)).status(), NtStatus::SUCCESS);
@@ -79,7 +82,10 @@ fn a_handle_survives_its_server_with_all_that_it_had() {
         let mut c = server.client_with(&offer);
         let again = if v1 { back_v1(file) } else { back_v2(file, GUID) };
         let back = c.create(&again).unwrap();
-        assert_eq!((back.file_id.persistent, back.end_of_file), (file.persistent, 14), "{what}");
+        assert_eq!((back.file_id, back.end_of_file), (file, 14), "{what}");
+        let another = c.create(&crate::leases::file("first")).unwrap().file_id;
+        assert!(another.volatile > file.volatile, "{what}: no id is given twice");
+        assert_eq!(c.close(another), NtStatus::SUCCESS);
         assert_eq!(back.oplock, OplockLevel::BATCH, "{what}");
         let file = back.file_id;
         assert_eq!(c.read(file, 0, 14).unwrap(), b"before the cut", "{what}");
