@@ -36,16 +36,12 @@ BLOCK = 16384
 LOCKED = 64 * BLOCK
 # From an event to a writer's having got something to the disk again, in seconds.
 PATIENCE = 60
-# Played once more, and told of, if it was after a kill. The lease of what was written is broken right behind the answer to the
-# reconnect, and this client may send the locks that it kept to itself with the file id of before that answer (seen on the wire:
-# FILE_CLOSED, and no second try). Nothing else is played again.
-LOST = "another client gets its lock"
-
 
 # What this client (Linux 6.1) tells a program whose fsync, or write past the cache, is under way when the connection is lost, or
 # comes first after that: an fsync does not ask for the handle again, as reads and writes do (seen on the wire: FLUSH goes out
-# with the file id of before). What was written last is written again, and then it succeeds.
-ONCE_MORE = {"fsync": (errno.EAGAIN, errno.EBADF), "write": (errno.EAGAIN, errno.ECONNABORTED)}
+# with the file id of before). A page that could not be sent for it is forgotten, so what was written since the last fsync is
+# written again, and then it succeeds.
+ONCE_MORE = {"fsync": (errno.EAGAIN, errno.EBADF, errno.ECONNABORTED), "write": (errno.EAGAIN, errno.ECONNABORTED)}
 
 
 class Writer(threading.Thread):
@@ -56,6 +52,8 @@ class Writer(threading.Thread):
         self.name, self.path = name, path
         self.kept, self.wrong, self.synced, self.slowest = bytearray(), "", 0, 0.0
         self.again = collections.Counter()
+        # Where blocks were written since the last fsync.
+        self.unsynced = set()
         self.enough = threading.Event()
         self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         fcntl.lockf(self.file, fcntl.LOCK_EX, LOCKED)
@@ -92,18 +90,22 @@ class Writer(threading.Thread):
         written = self.does("write", os.pwrite, block, at)
         assert written == BLOCK, f"{written} of {BLOCK} bytes written"
         self.kept[at:at + BLOCK] = block
+        self.unsynced.add(at)
 
     def does(self, what, call, *args):
         for _ in range(5):
             try:
-                return call(self.file, *args)
+                done = call(self.file, *args)
+                if what == "fsync":
+                    self.unsynced.clear()
+                return done
             except OSError as e:
                 if e.errno not in ONCE_MORE.get(what, ()):
                     raise AssertionError(f"{what} {args[-1:]}: {e}") from e
                 self.again[f"{what} {errno.errorcode[e.errno]}"] += 1
             if what == "fsync":
-                last = len(self.kept) - BLOCK
-                self.does("write", os.pwrite, bytes(self.kept[last:]), last)
+                for at in sorted(self.unsynced or {len(self.kept) - BLOCK}):
+                    self.does("write", os.pwrite, bytes(self.kept[at:at + BLOCK]), at)
         raise AssertionError(f"{what} {args[-1:]}: in vain")
 
     def goes_on(self, began):
@@ -163,7 +165,7 @@ def phase(event, mounts, again=False):
     for writer in writers:
         share, name = MOUNTS[writer.name][0], os.path.basename(writer.path)
         if not writer.wrong and not refused(f"/m/other-{share}/{name}"):
-            writer.wrong = LOST
+            writer.wrong = "another client gets its lock"
         writer.enough.set()
     once_more = []
     for writer in writers:
@@ -171,7 +173,8 @@ def phase(event, mounts, again=False):
         if writer.is_alive():
             writer.wrong = writer.wrong or "it does not end"
         said = outcome(writer)
-        if writer.wrong == LOST and event == "server_killed" and not again:
+        # As with the games of writers.py: played once more, and told of.
+        if writer.wrong and not again:
             once_more.append(writer.name)
             print(f"again: {event} {writer.name}{said}", flush=True)
         else:
