@@ -117,10 +117,9 @@ impl Acceptor {
             }
         }
         let other = |oid: &[u8]| refused.is_none() || !same(oid, first);
-        let next = init.mechs.iter().enumerate().filter(|(_, oid)| other(oid));
-        let next = next.map(|(rank, &oid)| (rank, oid, self.mechanism(oid)));
-        let Some((rank, oid, mech)) = next.into_iter().find_map(|(rank, oid, mech)| Some((rank, oid, mech?)))
-        else {
+        let mut left = init.mechs.iter().enumerate().filter(|(_, oid)| other(oid));
+        let next = left.find_map(|(rank, &oid)| Some((rank, oid, self.mechanism(oid)?)));
+        let Some((rank, oid, mech)) = next else {
             return match refused {
                 Some((status, why)) => Step::Failed { status, why, user: None },
                 None => self.no_mechanism(&init.mechs),

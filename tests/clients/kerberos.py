@@ -78,10 +78,10 @@ def until(condition, otherwise, limit=10):
         time.sleep(0.05)
 
 
-def token(realm, cache, host=HOST, clock=None):
+def token(realm, cache, host=HOST, clock=None, service="cifs"):
     """An AP-REQ as the client would send it, by a clock that is off by as much."""
     more = {"LD_PRELOAD": FAKETIME, "FAKETIME": clock} if clock else {}
-    out = realm.call(sys.executable, os.path.join(COMMON, "gss.py"), cache, f"cifs@{host}", **more)
+    out = realm.call(sys.executable, os.path.join(COMMON, "gss.py"), cache, f"{service}@{host}", **more)
     return bytes.fromhex(out)
 
 
@@ -230,8 +230,7 @@ def other_service(realm, work):
     realm.keytab(keytab, SERVICE, fresh=False)
     with Server(realm, {"share": {}}, keytab=keytab) as server:
         cache = realm.tickets(FIRST, realm.path("cc-http"), f"http/{HOST}")
-        out = realm.call(sys.executable, os.path.join(COMMON, "gss.py"), cache, f"http@{HOST}")
-        refused(server, bytes.fromhex(out), "LOGON_FAILURE", "not for cifs/HOST")
+        refused(server, token(realm, cache, service="http"), "LOGON_FAILURE", "not for cifs/HOST")
         check(setup(server, wrapped(token(realm, realm.tickets(FIRST, realm.path("cc-cifs"), SERVICE))))[0] == "SUCCESS", "cifs")
 
 

@@ -21,6 +21,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "common"))
+from image import btrfs
 from servers import KINDS, SHARED
 
 MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,seal"]
@@ -122,23 +123,6 @@ def node():
             shutil.copy(binary, os.path.join(directory, "node"))
             shutil.copytree(os.path.dirname(os.path.dirname(os.path.realpath(npm))), os.path.join(directory, "npm"), symlinks=True)
         yield lambda server: ["--dir", directory, "--mem", "2G"]
-
-
-@contextlib.contextmanager
-def btrfs():
-    """Where a new one is mounted."""
-    with tempfile.TemporaryDirectory(prefix="smbgate-btrfs-", dir="/var/tmp") as top:
-        image, mount = os.path.join(top, "image"), os.path.join(top, "mount")
-        with open(image, "wb") as f:
-            f.truncate(1 << 30)
-        os.mkdir(mount)
-        subprocess.run(["/usr/sbin/mkfs.btrfs", "-q", image], check=True)
-        subprocess.run(["mount", "-o", "loop", image, mount], check=True)
-        try:
-            os.chmod(mount, 0o755)
-            yield mount
-        finally:
-            subprocess.run(["umount", "-l", mount], check=True)
 
 
 def main():
