@@ -224,6 +224,10 @@ impl Object {
         if size == 0 || self.is_stream() {
             return Ok(());
         }
+        let had = sys::file::stat_fd(&self.fd).map_err(of_errno)?.stx_blocks * 512;
+        if !sys::room::is_there(&self.fd, size.saturating_sub(had)).unwrap_or(true) {
+            return Err(NtStatus::DISK_FULL);
+        }
         loop {
             match rustix::fs::fallocate(&self.fd, FallocateFlags::KEEP_SIZE, 0, size) {
                 Err(Errno::INTR) => {}

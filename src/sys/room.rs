@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
 use rustix::fs::{FallocateFlags, fallocate, fstat, fstatvfs};
 use rustix::io::Errno;
@@ -10,6 +11,14 @@ use rustix::io::Errno;
 pub const ROOM: u64 = 2 << 20;
 /// What is asked for at once.
 const STEP: u64 = 4 << 20;
+
+/// So many bytes more are not beyond all that is free on the file system. Where they are, reserving them would take what there is
+/// from everybody before it failed: ext4 and XFS take it piece by piece.
+pub fn is_there(file: impl AsFd, bytes: u64) -> io::Result<bool> {
+    let free = fstatvfs(file)?;
+    // Some that have no disk tell nothing.
+    Ok(free.f_blocks == 0 || free.f_bfree.saturating_mul(free.f_frsize) >= bytes)
+}
 
 /// `file` may grow by so many bytes: the blocks for that are its own from now on, beyond its end. ENOSPC: there is no
 /// room.
@@ -20,6 +29,9 @@ pub fn reserve(file: &File, bytes: u64) -> io::Result<()> {
         return Ok(());
     }
     let ahead = |len| loop {
+        if !is_there(file, len).unwrap_or(true) {
+            return Err(Errno::NOSPC);
+        }
         match fallocate(file, FallocateFlags::KEEP_SIZE, size, len) {
             Err(Errno::INTR) => {}
             other => return other,
@@ -58,5 +70,6 @@ mod tests {
             reserve(&file, 1 << 43).expect_err("more than there is").kind(),
             io::ErrorKind::StorageFull
         );
+        assert_eq!(fstat(&file).expect("it is there").st_blocks, had, "nor is any of it taken from others");
     }
 }

@@ -60,6 +60,10 @@ fn reserving_space() {
     f.set_allocation(10).unwrap();
     assert_eq!(s.export.stat(&f).unwrap().size, 10, "allocation below the size cuts");
     assert_eq!(f.set_allocation(1 << 60), Err(NtStatus::DISK_FULL));
+    // What the file system could hold, and has no room for: it does not take what room there is.
+    let had = s.export.stat(&f).unwrap().allocation;
+    assert_eq!(f.set_allocation(1 << 43), Err(NtStatus::DISK_FULL));
+    assert_eq!(s.export.stat(&f).unwrap().allocation, had);
 }
 
 #[test]
