@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ const BLOCK: usize = 4096;
 const BLOCKS: u64 = 40;
 /// Cuts of one load.
 const AT_ONCE: usize = 4;
+/// So much is promised from one to the next, at least.
+const MORE: u64 = 20;
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Those who open and lock.
 const HOLDERS: usize = 3;
 
@@ -46,27 +49,62 @@ struct Promised {
     held: [Vec<Held>; HOLDERS],
     /// By file, what each of its blocks was filled with when it was flushed. Later there are only greater numbers.
     data: BTreeMap<String, Vec<u64>>,
+    /// How often something was added to this.
+    count: u64,
 }
 
-type Shared = Mutex<Promised>;
+impl Promised {
+    /// What one of the holders has.
+    fn held_by(&mut self, who: usize) -> &mut Vec<Held> {
+        self.count += 1;
+        &mut self.held[who]
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    promised: Mutex<Promised>,
+    /// Somebody is about to add something.
+    more: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Promised> {
+        let promised = self.promised.lock().expect("nobody has panicked");
+        self.more.notify_one();
+        promised
+    }
+
+    /// Once so much more was added.
+    fn after(&self, more: u64) -> MutexGuard<'_, Promised> {
+        let promised = self.promised.lock().expect("nobody has panicked");
+        let until = promised.count + more;
+        let (promised, waited) = self
+            .more
+            .wait_timeout_while(promised, PATIENCE, |promised| promised.count < until)
+            .expect("nobody has panicked");
+        assert!(!waited.timed_out(), "nothing is answered any more");
+        promised
+    }
+}
 
 /// Opens, locks, unlocks and closes. None: the server is gone.
 fn hold(c: &mut Client, who: usize, n: u64, promised: &Shared) -> Option<()> {
     let mut held = Held::new(format!("held-{who}-{n}"), (who as u64) << 32 | n, true);
     held.file_id = ask(c, &held.open())?.opened().expect("nobody else has it").file_id;
-    let mine = || promised.lock().expect("nobody has panicked");
-    mine().held[who].push(held.clone());
+    promised.lock().held_by(who).push(held.clone());
     if !n.is_multiple_of(4) {
         assert_eq!(ask(c, &lock(held.file_id, 0, EXCLUSIVE))?.status(), NtStatus::SUCCESS);
-        mine().held[who].last_mut().expect("it").locked = true;
+        promised.lock().held_by(who).last_mut().expect("it").locked = true;
     }
     if n % 8 == 1 {
-        mine().held[who].last_mut().expect("it").locked = false;
+        promised.lock().held_by(who).last_mut().expect("it").locked = false;
         assert_eq!(ask(c, &lock(held.file_id, 0, LockFlags::UNLOCK))?.status(), NtStatus::SUCCESS);
     }
     if !n.is_multiple_of(3) {
         let one = {
-            let all = &mut mine().held[who];
+            let mut promised = promised.lock();
+            let all = promised.held_by(who);
             all.remove(random(all.len() as u64) as usize)
         };
         ask(c, &CloseRequest { file_id: one.file_id, ..CloseRequest::default() })?;
@@ -92,10 +130,11 @@ fn write(c: &mut Client, name: &str, through: bool, promised: &Shared) -> Option
         if !through {
             assert_eq!(ask(c, &FlushRequest { file_id })?.status(), NtStatus::SUCCESS);
         }
-        let mut promised = promised.lock().expect("nobody has panicked");
+        let mut promised = promised.lock();
         let blocks = promised.data.entry(name.to_owned()).or_default();
         blocks.resize(blocks.len().max(block as usize + 1), 0);
         blocks[block as usize] = n;
+        promised.count += 1;
     }
     ask(c, &CloseRequest { file_id, ..CloseRequest::default() }).map(drop)
 }
@@ -136,8 +175,7 @@ fn under_load(
             scope.spawn(move || scribble(&mut c));
         }
         let images = (0..AT_ONCE).map(|_| {
-            thread::sleep(Duration::from_millis(50 + random(300)));
-            let promised = promised.lock().expect("nobody has panicked");
+            let promised = promised.after(MORE + random(10 * MORE));
             (device.cut(), promised.clone())
         });
         let images = images.collect();

@@ -96,6 +96,14 @@ impl Device {
     }
 }
 
+/// Also when a test has failed, and a loop device has the file open still.
+impl Drop for Device {
+    fn drop(&mut self) {
+        let done = nix::mount::umount2(self.directory.path(), nix::mount::MntFlags::MNT_DETACH);
+        assert!(done.is_ok() || std::thread::panicking(), "umount: {done:?}");
+    }
+}
+
 /// The file system of a device or of an image. Unmounted when dropped.
 pub struct Mounted<'a>(&'a Path);
 
