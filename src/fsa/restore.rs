@@ -17,9 +17,10 @@ pub struct Kept {
     pub delete_on_close: bool,
     /// It is marked to be deleted.
     pub deleted: bool,
-    /// What is left of it, if it is being broken.
     pub oplock: OplockLevel,
     pub lease: Option<KeptLease>,
+    /// Its client was told that these are broken, and has not answered: it has them still.
+    pub breaking: bool,
     pub locks: Vec<LockRange>,
     pub sequences: Option<[u8; 64]>,
 }
@@ -27,7 +28,6 @@ pub struct Kept {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeptLease {
     pub id: LeaseId,
-    /// What is left of it, if it is being broken.
     pub state: LeaseState,
     pub version2: bool,
     pub epoch: u16,
@@ -43,7 +43,7 @@ impl Tree {
         if link.gone || link.deleting || stream.deleting {
             return None;
         }
-        let (oplock, lease) = self.caches(open);
+        let (oplock, lease, breaking) = self.caches(open);
         Some(Kept {
             path: link.path.clone(),
             stream: entry.stream.as_deref().map(str::to_owned),
@@ -52,6 +52,7 @@ impl Tree {
             deleted: link.delete.is_some() || stream.deleted,
             oplock,
             lease,
+            breaking,
             locks: stream.locks.of(open),
             sequences: entry.sequences.as_ref().map(|sequences| sequences.0),
         })

@@ -179,6 +179,33 @@ fn a_lease_comes_back_and_is_broken_if_the_file_was_changed_meanwhile() {
     }
 }
 
+/// Linux sends the locks that it kept to itself when it is told of a break, and before it answers: if it could not, it can now.
+#[test]
+fn a_lease_that_was_being_broken_comes_back_whole_and_is_broken_again() {
+    let mut server = Server::plain();
+    let offer = Offer::default();
+    let mut c = server.client_with(&offer);
+    let held = c.create(&leased_durable("file", 1, GUID)).unwrap();
+    stored(&server, 1);
+    let mut other = server.client();
+    other.send(&file("file"));
+    assert_eq!(c.lease_broken().new_lease_state, RH);
+    stored(&server, 2);
+    server.crash();
+
+    let mut c = server.client_with(&offer);
+    let back = c.create(&leased_back("file", 1, context(back_v2(held.file_id, GUID)))).unwrap();
+    assert_eq!(state(&back), RWH);
+    assert_eq!(c.lease_broken().new_lease_state, NONE);
+    let mut other = server.client();
+    let waits = other.send(&file("file"));
+    other.wait_interim(waits);
+    assert_eq!(c.call(&lock(back.file_id, 0, EXCLUSIVE)).status(), NtStatus::SUCCESS);
+    assert_eq!(c.acknowledge(1, NONE), NtStatus::SUCCESS);
+    let opened = other.wait(waits).opened().unwrap().file_id;
+    assert_eq!(other.call(&lock(opened, 0, EXCLUSIVE)).status(), NtStatus::LOCK_NOT_GRANTED);
+}
+
 /// What was changed is remembered until the client knows, though the server is gone once more; and the break of one handle
 /// does not end another that waits under the same lease.
 #[test]

@@ -52,7 +52,7 @@ pub struct Record {
     pub instance: Option<Instance>,
 }
 
-/// What was held of a lease; while it was being broken, what is left of it.
+/// What was held of a lease. While it was being broken all of it, and the record has no version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseRecord {
     pub id: LeaseId,

@@ -24,6 +24,9 @@ pub fn of(open: &Open, known: &mut Option<FileTime>) -> Option<Record> {
     }
     let version = known.unwrap_or(FileTime::ZERO);
     let kept = disk.area.rules.lock().kept(open.open_id())?;
+    // Nor as long as it has not answered a break: Linux 6.1 sends the locks that it kept to itself before it does, and never
+    // if it finds its lease gone when it is back. It gets what it had, and is told again.
+    let outdated = outdated || kept.breaking;
     Some(Record {
         id: open.id,
         client: durability.client,

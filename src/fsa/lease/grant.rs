@@ -109,20 +109,20 @@ impl Tree {
         Some(held.leased())
     }
 
-    /// What an open has, as if what is being broken were given up.
-    pub(in crate::fsa) fn caches(&self, open: OpenId) -> (OplockLevel, Option<KeptLease>) {
+    /// What an open has, also of what is being broken, and whether anything is.
+    pub(in crate::fsa) fn caches(&self, open: OpenId) -> (OplockLevel, Option<KeptLease>, bool) {
         let who = self.who(open);
         let held = self.stream_of(open).and_then(|s| s.caching.held.iter().find(|h| h.who == who));
-        let left = held.map(|h| h.breaking.map_or(h.state, |breaking| breaking.required));
-        match (who, held, left) {
-            (Who::Oplock(_), _, left) => (left.map_or(OplockLevel::NONE, level_of), None),
-            (Who::Lease(id), Some(held), Some(state)) => {
+        let Some(held) = held else { return (OplockLevel::NONE, None, false) };
+        let (level, lease) = match who {
+            Who::Oplock(_) => (level_of(held.state), None),
+            Who::Lease(id) => {
                 let parent = self.opens.get(&open).and_then(|e| e.lease.as_ref()).and_then(|l| l.parent);
-                let kept = KeptLease { id, state, version2: held.version2, epoch: held.epoch, parent };
-                (OplockLevel::LEASE, Some(kept))
+                let Held { state, version2, epoch, .. } = *held;
+                (OplockLevel::LEASE, Some(KeptLease { id, state, version2, epoch, parent }))
             }
-            (Who::Lease(_), ..) => (OplockLevel::NONE, None),
-        }
+        };
+        (level, lease, held.breaking.is_some())
     }
 
     /// The level that an open has; while it is being broken, the old one.
