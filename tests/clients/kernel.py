@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """The Linux kernel's client (cifs.ko, in a virtual machine) against the server.
 
-    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers|survive] [--dir DIRECTORY | --btrfs] [ARGS]
+    tests/clients/kernel.py [--server smbgate|smbd] [--backend uml|qemu] [--only options|user|traces|writers|survive] [--dir DIRECTORY | --btrfs] [--on FILE_SYSTEM]... [ARGS]
 
 Five machines, one after the other: guest.sh mounts with every set of options below (or those of ARGS), user.sh does in one
 mount what users do all day, traces.sh what some programs do when they save, in writers.py two users and a program on the
 server's machine write to one tree, and in survive.py programs go on writing whatever becomes of the server and the connection
 (ARGS of both: the mount's options, then the cases). The shares are in DIRECTORY, or on a new btrfs in a file (root,
-btrfs-progs), else in /var/tmp. npm is the host's, where it has one. PCAP=FILE keeps what went over the wire.
+btrfs-progs), else in /var/tmp; writers.py has some more, on FILE_SYSTEM (btrfs, bindfs, sshfs, mergerfs; all of them unless
+some are named, as far as this machine has them). npm is the host's, where it has one. PCAP=FILE keeps what went over the wire.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -21,7 +23,8 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "common"))
-from image import btrfs
+import fuse
+import image
 from servers import KINDS, SHARED
 
 MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,seal"]
@@ -30,7 +33,7 @@ MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,sea
 class Machine:
     """One run of a script in the machine. Its lines `CASE ok ...` and `CASE FAIL ...` count."""
 
-    def __init__(self, o, script, args, more=lambda server: [], view=False, kept_up=False):
+    def __init__(self, o, script, args, more=lambda server, far: [], view=False, kept_up=False, elsewhere=()):
         self.problems = []
         with contextlib.ExitStack() as stack:
             shares = {"share": {}, "coherent": {"leases": False}, "available": {"continuous_availability": True}}
@@ -39,6 +42,7 @@ class Machine:
                 os.chmod(top, 0o755)
                 for name in shares:
                     shares[name]["path"] = os.path.join(top, name)
+            far = {kind: stack.enter_context(tree(kind, shares)) for kind in elsewhere}
             if view:
                 shares["share"]["view"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="smbgate-view-", dir="/var/tmp"))
             server = stack.enter_context(KINDS[o.server](shares, signing="required"))
@@ -48,7 +52,7 @@ class Machine:
             vm = subprocess.run(
                 [os.path.join(SHARED, "cifs-vm", "cifs-vm"), "run", "--backend", o.backend, "--port", str(server.port),
                  "--share", "share", "--user", server.user, "--pass", server.password, "--no-mount", "--timeout", "1800",
-                 *(["--pcap", os.environ["PCAP"]] if "PCAP" in os.environ else []), "--hook", f"{host} {server.path('share')}", *more(server), "--", os.path.join(HERE, script), *args],
+                 *(["--pcap", os.environ["PCAP"]] if "PCAP" in os.environ else []), "--hook", f"{host} {server.path('share')}", *more(server, far), "--", os.path.join(HERE, script), *args],
                 stdout=subprocess.PIPE, text=True, errors="replace", stdin=subprocess.DEVNULL)
             lines = [line[5:] for line in vm.stdout.splitlines() if line.startswith("CASE ")]
             again = [line for line in vm.stdout.splitlines() if line.startswith("again: ")]
@@ -103,12 +107,35 @@ def keep_up(server):
         keeper.join()
 
 
-def writers(server):
+@contextlib.contextmanager
+def tree(kind, shares):
+    """Two shares on that file system, one of them without leases. The directories that the first one shows, if it can be changed
+    behind its back."""
+    with image.btrfs() if kind == "btrfs" else fuse.mounted(kind) as made:
+        root, far = (made, []) if kind == "btrfs" else made
+        for name, keys in ((kind, {}), (f"{kind}-plain", {"leases": False})):
+            shares[name] = {"path": os.path.join(root, name), "poll_interval": "100ms", **keys}
+            for directory in far:
+                os.mkdir(os.path.join(directory, name))
+                os.chmod(os.path.join(directory, name), 0o777)
+        yield [os.path.join(directory, kind) for directory in far]
+
+
+def missing(kind):
+    if kind != "btrfs":
+        return fuse.missing(kind)
+    return None if image.can_mount() else "it takes root and mkfs.btrfs"
+
+
+def writers(server, far):
     """What writers.py and survive.py have to know of this side."""
     user, password = server.users[1]
+    trees = {share: {"path": server.path(share)} for share in server.shares}
+    for share, directories in far.items():
+        trees[share] |= {"far": directories, "plain": server.path(f"{share}-plain")}
     known = {"USER2": user, "PASS2": password, "WRITERS": os.path.join(HERE, "writers.py"), "LOGS": server.dir,
-             "SERVER_PID": os.path.join(server.dir, "server.pid"),
-             **{f"{share.upper()}_PATH": server.path(share) for share in server.shares}}
+             "SERVER_PID": os.path.join(server.dir, "server.pid"), "TREES": json.dumps(trees),
+             "STATUS": json.dumps([server.binary, "status", "--json", "--config", server.config] if far else [])}
     if "view" in server.shares["share"]:
         known["VIEW"] = server.shares["share"]["view"]
     return [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
@@ -122,7 +149,7 @@ def node():
         if binary and npm:
             shutil.copy(binary, os.path.join(directory, "node"))
             shutil.copytree(os.path.dirname(os.path.dirname(os.path.realpath(npm))), os.path.join(directory, "npm"), symlinks=True)
-        yield lambda server: ["--dir", directory, "--mem", "2G"]
+        yield lambda server, far: ["--dir", directory, "--mem", "2G"]
 
 
 def main():
@@ -132,10 +159,11 @@ def main():
     options.add_argument("--only", choices=["options", "user", "traces", "writers", "survive"])
     options.add_argument("--dir")
     options.add_argument("--btrfs", action="store_true")
+    options.add_argument("--on", action="append", choices=["btrfs", *fuse.NEEDS])
     options.add_argument("args", nargs="*", metavar="ARGS")
     o = options.parse_args()
     o.backend = o.backend or quickest()
-    with btrfs() if o.btrfs else contextlib.nullcontext(o.dir) as o.dir:
+    with image.btrfs() if o.btrfs else contextlib.nullcontext(o.dir) as o.dir:
         failed = play(o)
     sys.exit(failed > 0)
 
@@ -156,7 +184,10 @@ def play(o):
     if "writers" in wanted:
         # The view is smbgate's, and needs /dev/fuse.
         view = o.server == "smbgate" and os.geteuid() == 0 and os.path.exists("/dev/fuse")
-        runs.append(Machine(o, "writers.py", ["guest", *(o.args or ["vers=3.1.1"])], writers, view))
+        why = {kind: missing(kind) for kind in o.on or ["btrfs", *fuse.NEEDS] if o.server == "smbgate"}
+        print("".join(f"{kind} skipped: {trouble}\n" for kind, trouble in why.items() if trouble), end="", flush=True)
+        elsewhere = [kind for kind, trouble in why.items() if not trouble]
+        runs.append(Machine(o, "writers.py", ["guest", *(o.args or ["vers=3.1.1"])], writers, view, elsewhere=elsewhere))
     if "survive" in wanted:
         runs.append(Machine(o, "survive.py", o.args or ["vers=3.1.1"], writers, kept_up=True))
     failed = sum(run.failed + len(run.problems) for run in runs)

@@ -11,6 +11,7 @@ import collections
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -143,7 +144,7 @@ def refused(path):
 def outcome(writer):
     """What is wrong in the end, as the disk has it."""
     share, name = MOUNTS[writer.name][0], os.path.basename(writer.path)
-    path = f"{os.environ[share.upper() + '_PATH']}/{name}"
+    path = f"{json.loads(os.environ['TREES'])[share]['path']}/{name}"
     on_disk, size, *_ = host(f"sha256sum <{path}; stat -c %s {path}; rm {path}").replace("-", "").split() + ["", ""]
     if not writer.wrong and on_disk != hashlib.sha256(writer.kept).hexdigest():
         writer.wrong = f"{len(writer.kept)} bytes were written, and others are on the disk ({size})"

@@ -3,14 +3,19 @@
 lost write, no name that is not seen.
 
     writers.py guest            in the virtual machine: mounts for two users, plays every game, one line "CASE ok|FAIL NAME" each
-    writers.py play ROLE GAME DIRECTORY     one of the three players
+    writers.py play ROLE GAME DIRECTORY...  one of the three players
 
-The third player is started on the server through `hostctl hook`: on the shared path, or in the share's local view.
+The third player is started on the server through `hostctl hook`: on the shared path, in the share's local view, or where the
+server only sees what he does when it looks (the directories that a FUSE mount shows: several, if it lays them over each
+other). What he does is seen within the bound that `smbgate status` states then.
 """
 
 import fcntl
+import itertools
+import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import time
@@ -20,6 +25,22 @@ FILES, TURNS, LOCKS, NAMES = 3, 40, 25, 24
 # From a change to the next player's having seen it, in seconds: more than the 35 that a break may go unanswered.
 PATIENCE = 45
 WIDTH = 24
+# The client believes attributes that it has seen for a second (actimeo), where no lease says more.
+TRUSTED = 1
+# Where this player works: one directory, or those that the others have as one.
+places = []
+# Of this machine: one after the other.
+runs = itertools.count()
+
+
+def at(path):
+    """Where it is; if it is nowhere yet, where it will be."""
+    anywhere = [os.path.join(place, path) for place in places]
+    return next((there for there in anywhere[:-1] if os.path.lexists(there)), anywhere[-1])
+
+
+def listing(path):
+    return set().union(*(os.listdir(os.path.join(place, path)) for place in places))
 
 
 def until(what, name):
@@ -31,7 +52,7 @@ def until(what, name):
 
 
 def read(path):
-    f = os.open(path, os.O_RDONLY)
+    f = os.open(at(path), os.O_RDONLY)
     try:
         return os.pread(f, 100, 0).decode()
     finally:
@@ -39,7 +60,7 @@ def read(path):
 
 
 def write(path, text):
-    f = os.open(path, os.O_RDWR)
+    f = os.open(at(path), os.O_RDWR)
     try:
         os.pwrite(f, text.ljust(WIDTH).encode(), 0)
         os.fsync(f)
@@ -66,11 +87,11 @@ def locks(role):
     dice = random.Random(role)
     for n in range(LOCKS):
         for path in dice.sample([f"count{n}" for n in range(FILES)], FILES):
-            f = os.open(path, os.O_RDWR)
+            f = os.open(at(path), os.O_RDWR)
             fcntl.lockf(f, fcntl.LOCK_EX)
             value = int(os.pread(f, 100, 0))
             os.pwrite(f, str(value + 1).ljust(WIDTH).encode(), 0)
-            log = os.open(path + ".log", os.O_WRONLY | os.O_APPEND)
+            log = os.open(at(path + ".log"), os.O_WRONLY | os.O_APPEND)
             os.write(log, f"{role} {n} {value}\n".encode())
             os.fsync(log)
             os.close(log)
@@ -88,33 +109,102 @@ def listed(step):
     return names
 
 
-def names(role):
-    """In turns one makes a file, renames it, makes a directory, deletes the file; the others list until they see it."""
-    slowest = 0
-    for n in range(NAMES):
-        if n % ROLES == role:
-            base = n // 4
-            [lambda: os.close(os.open(f"names/f{base}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)),
-             lambda: os.rename(f"names/f{base}", f"names/g{base}"),
-             lambda: os.mkdir(f"names/d{base}"),
-             lambda: os.unlink(f"names/g{base}")][n % 4]()
+class Looks:
+    """How soon the others have seen what this player did, where the server has to look for it."""
+
+    def __init__(self):
+        self.slowest, self.bound, self.since = 0, 0, None
+
+    def did(self):
+        self.since = time.monotonic()
+
+    def seen(self, busy, name):
+        """They have, and have told so; `busy`: what that takes them at most."""
+        if "STATUS" not in os.environ or self.since is None:
+            return
+        took, self.since = time.monotonic() - self.since, None
+        bound = stated()
+        self.slowest, self.bound = max(self.slowest, took), max(self.bound, bound)
+        busy += TRUSTED
+        assert took <= bound + busy, f"{name}: seen after {took:.2f} s; stated: {bound} s, and the others may take {busy:.2f} s"
+
+
+def stated():
+    """Seconds: what the server states of the share that this player changes behind its back."""
+    share, *command = json.loads(os.environ["STATUS"])
+    status = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    coherence = next(there["coherence"] for there in status["shares"] if there["name"] == share)
+    assert coherence.startswith("poll <= "), coherence
+    return float(coherence.split()[2])
+
+
+class Names:
+    """What the players of `names` tell each other stands in a file of each: the steps that he has seen, and how long one thing
+    that he does took at most."""
+
+    def __init__(self, role):
+        self.role, self.others = role, [other for other in range(ROLES) if other != role]
+        self.took, self.busy, self.slowest, self.looks = 0.0, 0.0, 0.0, Looks()
+
+    def timed(self, what):
+        began = time.monotonic()
+        result = what()
+        self.took = max(self.took, time.monotonic() - began)
+        return result
+
+    def act(self, n):
+        base = n // 4
+        old = at(f"names/f{base}")
+        [lambda: os.close(os.open(old, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)),
+         lambda: os.rename(old, os.path.join(os.path.dirname(old), f"g{base}")),
+         lambda: os.mkdir(at(f"names/d{base}")),
+         lambda: os.unlink(at(f"names/g{base}"))][n % 4]()
+
+    def tell(self, n):
+        write(f"seen{self.role}", f"{n + 1} {self.took:.3f}")
+
+    def told(self, n):
+        heard = [read(f"seen{other}").split() for other in self.others]
+        # One looks, then writes; the other may be in his way.
+        self.busy = 2 * sum(float(took) for _, took in heard)
+        return all(int(seen) > n for seen, _ in heard)
+
+    def step(self, n):
+        if n % ROLES == self.role:
+            self.timed(lambda: self.act(n))
+            self.looks.did()
         began = time.monotonic()
         try:
-            until(lambda: set(os.listdir("names")) == listed(n + 1), f"step {n}")
+            until(lambda: self.timed(lambda: listing("names")) == listed(n + 1), f"step {n}")
         except AssertionError as e:
-            raise AssertionError(f"{e}: {sorted(set(os.listdir('names')) ^ listed(n + 1))} too many or missing") from e
-        slowest = max(slowest, time.monotonic() - began)
-        write(f"seen{role}", str(n + 1))
-        for other in range(ROLES):
-            until(lambda: int(read(f"seen{other}")) > n, f"step {n}: what {other} has seen")
-    print(f"slowest {slowest:.2f} s", flush=True)
+            raise AssertionError(f"{e}: {sorted(listing('names') ^ listed(n + 1))} too many or missing") from e
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        if n % ROLES != self.role:
+            # Who did this waited for what was told here of the one before.
+            self.looks.seen(self.busy, f"step {n}: the file")
+        self.timed(lambda: self.tell(n))
+        if n % ROLES != self.role:
+            self.looks.did()
+        until(lambda: self.timed(lambda: self.told(n)), f"step {n}: what the others have seen")
+        if n % ROLES == self.role:
+            self.looks.seen(self.busy, f"step {n}: the name")
+            self.looks.did()
+
+
+def names(role):
+    """In turns one makes a file, renames it, makes a directory, deletes the file; the others list until they see it."""
+    player = Names(role)
+    for n in range(NAMES):
+        player.step(n)
+    looks = player.looks
+    print(f"slowest {player.slowest:.2f} s" + (f", {looks.slowest:.2f} s to be seen, stated {looks.bound} s" if looks.bound else ""), flush=True)
 
 
 GAMES = {"turns": turns, "locks": locks, "names": names}
 
 
-def play(role, game, directory):
-    os.chdir(directory)
+def play(role, game, *directories):
+    places.extend(directories)
     try:
         GAMES[game](role)
     except (OSError, AssertionError, ValueError) as e:
@@ -124,10 +214,10 @@ def play(role, game, directory):
     return 0
 
 
-def outcome(game, directory):
+def outcome(game, directories):
     """What is wrong in the end, as the disk has it."""
     def on_disk(path):
-        return host(f"cat {directory}/{path}")
+        return host(" || ".join(f"cat {directory}/{path} 2>/dev/null" for directory in directories))
     problems = []
     for n in range(FILES):
         if game == "turns" and on_disk(f"turn{n}").split() != [str(TURNS * ROLES)] * 2:
@@ -146,24 +236,35 @@ def host(command):
     return subprocess.run(["hostctl", "hook", command], capture_output=True, text=True, timeout=60).stdout
 
 
-def run(game, mounts, here, place):
-    """What went wrong, and how long it took. `here`: the same directory as the mounts, where the server's machine has it;
-    `place`: where its player works."""
-    host(f"rm -rf {here}; mkdir -p {here}/names; cd {here}; for n in 0 1 2; do printf '%-{WIDTH}s' '0 0' >turn$n; "
-         f"printf '%-{WIDTH}s' 0 >count$n; printf '%-{WIDTH}s' 0 >seen$n; : >count$n.log; done; chmod -R a+rwX .")
-    log = f"{os.environ['LOGS']}/{game}.log"
-    script = os.environ["WRITERS"]
+def lay_out(directories):
+    """In several directories the files are here and there."""
+    for number, directory in enumerate(directories):
+        files = [n for n in range(FILES) if n % len(directories) == number]
+        host(f"mkdir -p {directory}/names; cd {directory}; for n in {' '.join(map(str, files))}; do printf '%-{WIDTH}s' '0 0' >turn$n; "
+             f"printf '%-{WIDTH}s' 0 >count$n; printf '%-{WIDTH}s' '0 0' >seen$n; : >count$n.log; done; chmod -R a+rwX .")
+
+
+def run(game, share, tree, place, looks):
+    """What went wrong, and how long it took. `tree`: what the share shows, where the server's machine has it; `place`: where its
+    player works; `looks`: the server sees what he does when it looks."""
+    # Nobody has seen anything of that name.
+    name = f"w{next(runs)}"
+    tree, place = ([os.path.join(directory, name) for directory in directories] for directories in (tree, place))
+    lay_out(tree)
+    log = f"{os.environ['LOGS']}/{name}.log"
     began = time.monotonic()
-    host(f"setsid python3 {script} play 2 {game} {place} >{log} 2>&1 </dev/null &")
-    players = [subprocess.Popen([sys.executable, __file__, "play", str(role), game, mount], stdout=subprocess.PIPE, text=True)
-               for role, mount in enumerate(mounts)]
+    status = f"STATUS={shlex.quote(json.dumps([share, *json.loads(os.environ['STATUS'])]))} " if looks else ""
+    host(f"{status}setsid python3 {os.environ['WRITERS']} play 2 {game} {' '.join(place)} >{log} 2>&1 </dev/null &")
+    players = [subprocess.Popen([sys.executable, __file__, "play", str(role), game, f"/m/{role}/{share}/{name}"],
+                                stdout=subprocess.PIPE, text=True, env={k: v for k, v in os.environ.items() if k != "STATUS"})
+               for role in range(ROLES - 1)]
     said = [player.communicate(timeout=300)[0].strip() for player in players]
     # The third needs no longer than it takes to lose patience.
     third = host(f"for n in $(seq {PATIENCE * 10 + 50}); do grep -qE '^(done|FAIL|Trace)' {log} && break; sleep 0.1; done; cat {log}")
     said.append(third.strip())
-    problems = [line for line in said if not line.endswith("done")] or outcome(game, here)
+    problems = [line for line in said if not line.endswith("done")] or outcome(game, tree)
     took = f"{time.monotonic() - began:.1f} s " + " ".join(line.removesuffix("done").strip() for line in said)
-    host(f"rm -rf {here}")
+    host(f"rm -rf {' '.join(tree)}")
     return "; ".join(problems)[:600], took
 
 
@@ -183,28 +284,40 @@ def case(name, *how):
 OPTIONS = "nosharesock,nohandlecache"
 
 
+def games():
+    """Of each its name, the game, the share, what the share shows, where the third player works, and whether he is seen by
+    looking only."""
+    trees = json.loads(os.environ["TREES"])
+    path, plain, view = trees["share"]["path"], trees["coherent"]["path"], os.environ.get("VIEW")
+    yield "two_clients_and_the_path_in_turns", "turns", "share", [path], [path], False
+    yield "two_clients_and_the_path_see_names", "names", "share", [path], [path], False
+    yield "two_clients_without_leases_and_the_path_with_locks", "locks", "coherent", [plain], [plain], False
+    if view:
+        yield "two_clients_and_the_view_in_turns", "turns", "share", [path], [view], False
+        yield "two_clients_and_the_view_see_names", "names", "share", [path], [view], False
+        yield "two_clients_and_the_view_with_locks", "locks", "share", [path], [view], False
+    for share, tree in trees.items():
+        if "far" in tree:
+            path, far = [tree["path"]], tree["far"]
+            yield f"two_clients_and_{share}_in_turns", "turns", share, far or path, far or path, bool(far)
+            yield f"two_clients_and_{share}_see_names", "names", share, far or path, far or path, bool(far)
+            # Locks at the far end are not those of the mount.
+            yield f"two_clients_and_{share}_with_locks", "locks", f"{share}-plain", [tree["plain"]], [tree["plain"]], False
+
+
 def guest():
     e = os.environ
     users = [(e["SMB_USER"], e["SMB_PASS"]), (e["USER2"], e["PASS2"])]
-    for n, (user, password) in enumerate(users):
-        for share in ("share", "coherent"):
-            os.makedirs(f"/m/{n}/{share}")
-            subprocess.run(["mount", "-t", "cifs", f"//{e['SERVER']}/{share}", f"/m/{n}/{share}", "-o",
-                            f"port={e['PORT']},username={user},password={password},{OPTIONS},{sys.argv[2]}"], check=True)
-    share, coherent, view = e["SHARE_PATH"], e["COHERENT_PATH"], e.get("VIEW")
-    leased, plain = ["/m/0/share/w", "/m/1/share/w"], ["/m/0/coherent/w", "/m/1/coherent/w"]
-    games = [("two_clients_and_the_path_in_turns", "turns", leased, share, share),
-             ("two_clients_and_the_path_see_names", "names", leased, share, share),
-             ("two_clients_without_leases_and_the_path_with_locks", "locks", plain, coherent, coherent)]
-    if view:
-        games += [("two_clients_and_the_view_in_turns", "turns", leased, share, view),
-                  ("two_clients_and_the_view_see_names", "names", leased, share, view),
-                  ("two_clients_and_the_view_with_locks", "locks", leased, share, view)]
-    wanted = [game for game in games if len(sys.argv) < 4 or game[0] in sys.argv[3:]]
-    good = [case(name, game, mounts, here + "/w", place + "/w") for name, game, mounts, here, place in wanted]
-    for n in range(2):
-        for name in ("share", "coherent"):
-            subprocess.run(["umount", f"/m/{n}/{name}"], check=True)
+    wanted = [game for game in games() if len(sys.argv) < 4 or game[0] in sys.argv[3:]]
+    mounts = [(n, share) for n in range(2) for share in sorted({game[2] for game in wanted})]
+    for n, share in mounts:
+        (user, password), mount = users[n], f"/m/{n}/{share}"
+        os.makedirs(mount)
+        subprocess.run(["mount", "-t", "cifs", f"//{e['SERVER']}/{share}", mount, "-o",
+                        f"port={e['PORT']},username={user},password={password},{OPTIONS},{sys.argv[2]}"], check=True)
+    good = [case(*game) for game in wanted]
+    for n, share in mounts:
+        subprocess.run(["umount", f"/m/{n}/{share}"], check=True)
     return not all(good)
 
 
