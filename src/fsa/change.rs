@@ -122,6 +122,9 @@ impl Change {
 #[must_use]
 pub fn apply(tree: &mut Tree, change: &Change, now: Moment) -> Effects {
     tree.reflect(change);
+    if matches!(change.kind, Kind::Removed | Kind::Renamed { .. }) {
+        tree.missing.remove(&change.path);
+    }
     if let (Some(own), Author::Open(_), Some(node)) = (&mut tree.own_changes, change.author, change.node) {
         own.insert(node, now);
     }
@@ -197,6 +200,21 @@ impl Tree {
         if let Some(own) = &mut self.own_changes {
             own.retain(|_, at| *at >= before);
         }
+    }
+
+    /// The name is gone, which is told once it is known where it went.
+    pub fn misses(&mut self, path: RelPath) {
+        self.missing.insert(path);
+    }
+
+    #[cfg(test)]
+    pub fn is_missing(&self, path: &RelPath) -> bool {
+        self.missing.contains(path)
+    }
+
+    /// It is known. True: nobody has been told. (Who opens by its new name what had this one takes it along without a word.)
+    pub fn misses_no_more(&mut self, path: &RelPath) -> bool {
+        self.missing.remove(path)
     }
 }
 

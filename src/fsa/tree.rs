@@ -1,6 +1,6 @@
 //! The state: opens, nodes, links and the index of open paths; open and close (MS-FSA 2.1.5.1, 2.1.5.5).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use slab::Slab;
 use smallvec::SmallVec;
@@ -35,6 +35,8 @@ pub struct Tree {
     pub(super) deep_watches: usize,
     /// When a node was last changed through an open; none: nobody asks.
     pub(super) own_changes: Option<HashMap<NodeKey, Moment>>,
+    /// Names that are gone, which nobody has been told: where they went is being looked for.
+    pub(super) missing: HashSet<RelPath>,
     /// Leases, and which node they are for.
     pub(super) leases: HashMap<LeaseId, NodeKey>,
     /// Those of them that are for directories.
@@ -259,6 +261,7 @@ impl Tree {
             watches: 0,
             deep_watches: 0,
             own_changes: None,
+            missing: HashSet::new(),
             leases: HashMap::new(),
             directory_leases: 0,
             name_on_wire,

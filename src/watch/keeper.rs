@@ -112,11 +112,14 @@ impl Shared {
 
     fn missing(&self, export: &Export, at: RelPath, node: NodeKey, directory: bool) {
         let known = self.paths_in_rules(node);
-        if known.contains(&at) {
+        let stood = known.contains(&at);
+        if stood {
             self.verify_at(export, node, known);
-        } else if export.open_rel(&disk_path(&at)).is_err_and(is_gone) {
-            // It was closed meanwhile, or is known by another name: the listing that it left is the same.
-            self.tell(&[match known.is_empty() {
+        }
+        // It was closed meanwhile, or opened by its new name: the listing that it left is the same.
+        let untold = self.ground.rules.lock().misses_no_more(&at);
+        if (untold || !stood) && export.open_rel(&disk_path(&at)).is_err_and(is_gone) {
+            self.tell(&[match untold {
                 true => Change::removed(at, directory),
                 false => Change::modified(at, directory, Facets::LISTED),
             }]);

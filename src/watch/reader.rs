@@ -136,6 +136,7 @@ impl Shared {
                     }
                     translate(&mut inner.table, &self.ledger, event, &rules, now, &mut outcome);
                     drop(inner);
+                    outcome.missing.drain(..).for_each(|path| rules.misses(path));
                     for change in outcome.changes.drain(..) {
                         effects.extend(change::apply(&mut rules, &change, moment));
                     }

@@ -222,6 +222,7 @@ with_both! {
     a_write_from_outside_breaks_what_is_cached_through_any_name
     what_was_done_before_has_been_told_once_it_has_caught_up
     a_file_whose_name_is_gone_is_known_to_be
+    a_name_that_is_gone_is_told_though_its_file_is_opened_by_the_new_one_first
     lost_events_are_told_as_lost
     marks_that_nobody_needs_go
     a_name_index_learns_of_names_that_others_make
@@ -426,6 +427,27 @@ fn a_file_whose_name_is_gone_is_known_to_be(mut w: World) {
         assert!(Instant::now() < end);
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+fn a_name_that_is_gone_is_told_though_its_file_is_opened_by_the_new_one_first(mut w: World) {
+    w.sh("mkdir d e; echo x > d/f");
+    let (_, node) = w.open("d/f", Interest::CONTENT, false);
+    let d = w.notify("d", NAMES, false);
+    {
+        // Nobody looks at the disk meanwhile.
+        let _export = w.watch.0.ground.export.lock();
+        w.sh("mv d/f e/g");
+        let end = Instant::now() + PATIENCE;
+        while !w.rules.lock().is_missing(&RelPath::from("d/f")) {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let ask =
+            OpenAsk { share: ShareAccess::all(), ..OpenAsk::new(OpenId(99), node, RelPath::from("e/g")) };
+        assert_eq!(w.rules.lock().open(ask, Moment::default()), Opening::Granted(vec![]));
+        assert_eq!(w.rules.lock().node_at(&RelPath::from("d/f")), None);
+    }
+    w.expect(d, &[(A::REMOVED, "f")]);
 }
 
 fn lost_events_are_told_as_lost(mut w: World) {

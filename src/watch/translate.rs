@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     pub lost: bool,
     /// Names, and whether they were told to be there.
     pub touched: Vec<(NodeKey, Name, bool)>,
+    /// Names that are gone, and looked for by a task.
+    pub missing: Vec<RelPath>,
     /// What takes a look at the disk.
     pub tasks: Vec<Task>,
 }
@@ -175,7 +177,10 @@ impl One<'_> {
         self.node = self.node.or_else(|| self.rules.node_at(&path));
         match self.node.filter(|_| moved && self.rules.node_at(&path) == self.node) {
             // Where it went is to be looked for.
-            Some(node) => self.out.tasks.push(Task::Missing { at: path, node, directory: self.directory }),
+            Some(node) => {
+                self.out.missing.push(path.clone());
+                self.out.tasks.push(Task::Missing { at: path, node, directory: self.directory });
+            }
             None => self.tell(Change::removed(path, self.directory)),
         }
     }
