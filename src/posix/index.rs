@@ -205,9 +205,7 @@ impl Indexes {
     ) -> Result<T> {
         let expected = self.expect(changed);
         let done = self.change_indexed(changed, work);
-        if done.is_err() {
-            self.unexpect(expected);
-        }
+        self.over(expected, done.is_ok());
         done
     }
 
@@ -228,9 +226,9 @@ impl Indexes {
         expected
     }
 
-    fn unexpect(&self, expected: Expected<'_>) {
+    fn over(&self, expected: Expected<'_>, done: bool) {
         for (dir, name, added, number) in expected {
-            self.watcher.iter().for_each(|watcher| watcher.failed(dir, name, added, number));
+            self.watcher.iter().for_each(|watcher| watcher.over(dir, name, added, number, done));
         }
     }
 

@@ -14,6 +14,6 @@ pub trait Watcher: Send + Sync {
     /// A name is about to be made (`added`) or taken away, by us. None: nobody wants to know.
     fn expect(&self, dir: NodeKey, name: &[u8], added: bool) -> Option<u64>;
 
-    /// That did not happen.
-    fn failed(&self, dir: NodeKey, name: &[u8], added: bool, number: u64);
+    /// That is over. Not `done`: it did not happen.
+    fn over(&self, dir: NodeKey, name: &[u8], added: bool, number: u64, done: bool);
 }

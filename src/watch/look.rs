@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, OFlags};
 use rustix::io::{Errno, Result};
@@ -18,6 +18,9 @@ use crate::types::NodeKey;
 
 /// Somebody else may have changed it together with what is known.
 const DOUBT: Facets = Facets::DATA.union(Facets::LISTED);
+
+/// How long a look waits for those who read what the kernel tells: only a machine that has no time for them at all takes as long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a look finds.
 struct Seen<'a> {
@@ -36,6 +39,9 @@ impl Shared {
     pub(super) fn look(self: &Arc<Shared>, key: NodeKey) -> u32 {
         let Some((snap, fuse)) = self.polls.lock().get(key) else { return 0 };
         let mut snap = snap.lock();
+        if let Some(excuses) = self.inner.lock().table.excuses(key) {
+            excuses.look();
+        }
         let (since, began, at) = (snap.looked, self.now(), Instant::now());
         let mut seen = Seen { shared: self, key, since, events: Vec::new(), calls: 0, nameless: false };
         let done = seen.look(&mut snap, fuse);
@@ -115,6 +121,10 @@ impl Seen<'_> {
             self.calls += calls;
             if fuse {
                 self.calls += look_up_again(snap, before, &now);
+            }
+            // Else what the kernel has yet to tell would be told twice. (It tells of a name before others can list it.)
+            if *before != now && !self.shared.catches_up(PATIENCE) {
+                log::debug!("{}: a look may tell what the kernel does, too", self.shared.ground.name);
             }
             self.compare(before, &now);
             snap.names = Some(now);

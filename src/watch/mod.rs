@@ -282,10 +282,7 @@ impl Watch {
     /// What the kernel has to tell at this moment has been told when this returns. False: it takes too long. Of what is
     /// only polled nothing is known between two looks.
     pub fn catches_up(&self) -> bool {
-        let running = |running: &Running| (Arc::clone(&running.source), Arc::clone(&running.barrier));
-        let all: Vec<_> = self.0.inner.lock().running.iter().map(running).collect();
-        let until = Instant::now() + CATCH_UP;
-        all.iter().all(|(source, barrier)| barrier.wait(&**source, until))
+        self.0.catches_up(CATCH_UP)
     }
 
     /// For the exported path's policy.
@@ -365,6 +362,13 @@ impl Shared {
         Moment(self.ground.epoch.elapsed())
     }
 
+    fn catches_up(&self, patience: Duration) -> bool {
+        let running = |running: &Running| (Arc::clone(&running.source), Arc::clone(&running.barrier));
+        let all: Vec<_> = self.inner.lock().running.iter().map(running).collect();
+        let until = Instant::now() + patience;
+        all.iter().all(|(source, barrier)| barrier.wait(&**source, until))
+    }
+
     /// Through the door.
     fn tell(&self, changes: &[Change]) {
         for some in changes.chunks(BATCH) {
@@ -426,18 +430,23 @@ impl posix::Watcher for Hook {
         if !shared.noting.load(Ordering::Acquire) {
             return None;
         }
+        let number = shared.ledger.expect(dir, name, added, Instant::now());
         if let Some(excuses) = shared.inner.lock().table.excuses(dir) {
-            excuses.name(name, added);
+            excuses.expect(name, added, number);
         }
-        Some(shared.ledger.expect(dir, name, added, Instant::now()))
+        Some(number)
     }
 
-    fn failed(&self, dir: NodeKey, name: &[u8], added: bool, number: u64) {
+    fn over(&self, dir: NodeKey, name: &[u8], added: bool, number: u64, done: bool) {
         let Some(shared) = self.0.upgrade() else { return };
         if let Some(excuses) = shared.inner.lock().table.excuses(dir) {
-            excuses.retract(name);
+            match done {
+                true => excuses.done(name, added, number),
+                false => excuses.retract(name, number),
+            }
         }
-        if shared.ledger.failed(dir, name, number)
+        if !done
+            && shared.ledger.failed(dir, name, number)
             && let Some(path) = shared.path_of(dir).map(|dir| dir.child(name))
         {
             let kind = if added { change::Kind::Created } else { change::Kind::Removed };
