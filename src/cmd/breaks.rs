@@ -19,6 +19,12 @@ const TIMEOUT: Duration = Duration::from_secs(35);
 /// With more than one connection, TCP has this long to deliver it on one of them.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// A directory's lease that is neither given up nor closed is asked for again after this, as often as it fits into the above:
+/// Linux takes no notice of a break that comes before it has noted the lease down (`has_lease` in cached_dir.c; mended in
+/// 6.1.191 and 6.7), and would believe that listing for good. Nobody else takes as long, and who is told twice answers twice.
+const AGAIN: Duration = Duration::from_secs(1);
+const TIMES: u64 = TIMEOUT.as_secs() - 1;
+
 /// Whose rights are broken.
 #[derive(Clone, Debug)]
 enum Holder {
@@ -49,6 +55,10 @@ impl Holder {
             Holder::Open(open) => vec![Arc::clone(open)],
             Holder::Lease(lease) => lease.opens(&gate.opens),
         }
+    }
+
+    fn is_directory(&self, gate: &Gate) -> bool {
+        self.opens(gate).first().is_some_and(|open| open.file().is_some_and(|file| file.directory))
     }
 
     /// He does not answer.
@@ -161,6 +171,9 @@ fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unhear
         }
         if due.acknowledge && first {
             expect_answer(gate, holder, serial);
+            if holder.is_directory(gate) {
+                ask_again(gate, Told::new(holder, serial), TIMES);
+            }
         }
         if channel.more {
             expect_delivery(gate, holder, &channel.conn, serial);
@@ -187,10 +200,15 @@ fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unhear
 
 /// The number that this break goes by.
 fn transmit(holder: &Holder, channel: &Channel, due: Break, before: Option<Unheard>) -> u64 {
+    let serial = holder.breaks().sent(channel.conn.id, due, before);
+    say(holder, channel, due);
+    serial
+}
+
+fn say(holder: &Holder, channel: &Channel, due: Break) {
     let header =
         Header { command: Command::OPLOCK_BREAK, message_id: MessageId(u64::MAX), ..Header::default() };
     let sealing = channel.seal.as_ref().and_then(|session| Some((session.id, session.security()?)));
-    let serial = holder.breaks().sent(channel.conn.id, due, before);
     let body = |w: &mut crate::wire::codec::Writer<'_>| match (due.notice, holder) {
         (Notice::Lease(message), _) => message.encode(w),
         (Notice::Oplock(oplock_level), Holder::Open(open)) => {
@@ -199,7 +217,6 @@ fn transmit(holder: &Holder, channel: &Channel, due: Break, before: Option<Unhea
         (Notice::Oplock(_), Holder::Lease(_)) => unreachable!("leases are not told of levels"),
     };
     channel.conn.send(reply::single(&header, body, None, sealing));
-    serial
 }
 
 fn alive(gate: &Gate, id: ConnId) -> Option<Arc<Connection>> {
@@ -210,11 +227,17 @@ fn alive(gate: &Gate, id: ConnId) -> Option<Arc<Connection>> {
 pub struct Pending {
     answers: Overdue<Told>,
     deliveries: Overdue<(Told, Weak<Connection>)>,
+    /// And how often they may still be told.
+    again: Overdue<(Told, u64)>,
 }
 
 impl Default for Pending {
     fn default() -> Pending {
-        Pending { answers: Overdue::new(TIMEOUT), deliveries: Overdue::new(SILENCE) }
+        Pending {
+            answers: Overdue::new(TIMEOUT),
+            deliveries: Overdue::new(SILENCE),
+            again: Overdue::new(AGAIN),
+        }
     }
 }
 
@@ -259,6 +282,27 @@ fn expect_answer(gate: &Arc<Gate>, holder: &Holder, serial: u64) {
         |gate, told| {
             if let Some(holder) = told.waited_for() {
                 holder.give_up(gate);
+            }
+        },
+    );
+}
+
+fn ask_again(gate: &Arc<Gate>, told: Told, times: u64) {
+    Overdue::put(
+        gate,
+        |gate| &gate.breaks.again,
+        (told, times),
+        |(told, _)| told.waited_for().is_some(),
+        |gate, (told, times)| {
+            let Some(holder) = told.waited_for() else { return };
+            if let Some((on, what)) = holder.breaks().told(told.serial)
+                && let Some(channel) = holder.channels(gate).into_iter().find(|channel| channel.conn.id == on)
+            {
+                log::debug!("{}: a listing was not given up; asked again", channel.conn.peer);
+                say(&holder, &channel, what);
+            }
+            if times > 1 {
+                ask_again(gate, told, times - 1);
             }
         },
     );

@@ -131,6 +131,14 @@ impl Breaks {
         self.0.lock().sent.as_ref().is_some_and(|sent| sent.serial == serial && sent.on == conn)
     }
 
+    /// The same: what was sent, and where last.
+    pub fn told(&self, serial: u64) -> Option<(ConnId, Break)> {
+        let told = self.0.lock();
+        let sent =
+            told.sent.as_ref().filter(|sent| sent.serial == serial && told.waited_for == Some(serial))?;
+        Some((sent.on, sent.what))
+    }
+
     /// What was sent on a connection that is lost or silent, and not answered: to be told on another.
     pub fn unheard(&self, on: ConnId) -> Option<Unheard> {
         let sent = self.0.lock().sent.take_if(|sent| sent.on == on)?;

@@ -163,6 +163,22 @@ fn a_listing_is_cached_until_an_entry_changes_but_not_for_its_own_author() {
     assert_eq!(told(&a.lease_broken()), (1, RH, NONE, true));
 }
 
+/// Linux 6.1 takes no notice of a break that comes right behind the answer which grants the lease.
+#[test]
+fn who_does_not_give_up_a_listing_is_asked_again() {
+    let server = Server::plain();
+    let mut a = server.client();
+    let opened = a.create(&leased(directory("d"), 1, RH, None)).unwrap();
+    std::fs::write(server.path("share").join("d/new"), "").unwrap();
+    let first = a.lease_broken();
+    assert_eq!(told(&first), (1, RH, NONE, true));
+    assert_eq!(a.lease_broken(), first);
+    assert_eq!(a.lease_broken(), first);
+    // As Linux does then; there is nothing more to be told.
+    assert_eq!(a.close(opened.file_id), NtStatus::SUCCESS);
+    assert_eq!(state(&a.create(&leased(directory("d"), 1, RH, None)).unwrap()), RH);
+}
+
 #[test]
 fn a_directory_is_renamed_once_the_handles_beneath_it_are_given_up() {
     let server = Server::plain();
