@@ -49,7 +49,7 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
     };
     let smb3 = is_smb3(ctx);
     if let Some(durable::Asked::Reconnect { file_id, v2 }) = durable::read(&request.create_contexts, smb3)? {
-        return durable::back(ctx, &request, &tree, file_id, v2, reply);
+        return durable::back(ctx, &request, file_id, v2, reply);
     }
     check::request(&request, privileged)?;
     let contexts = contexts::Asked::read(&request.create_contexts, smb3)?;

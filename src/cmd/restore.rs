@@ -247,13 +247,17 @@ fn forget(gate: &Arc<Gate>, open: &Arc<Open>) {
 fn cache_again(one: &Restored) {
     let Restored { open, record } = one;
     let Some((disk, file)) = open.share().disk().zip(open.file()) else { return };
-    if !disk.settings.leases {
-        return;
-    }
     match &record.lease {
+        _ if !disk.settings.leases => {}
         Some(lease) if !lease.state.is_empty() => lease_again(disk, open, file, record, lease),
         None if record.oplock != OplockLevel::NONE => oplock_again(disk, open, file, record),
         _ => {}
+    }
+    // Its client may not know that it has no right any more to keep the handle.
+    if let Some(durability) = open.durability.get()
+        && !disk.area.rules.lock().keeps_handle(open.open_id())
+    {
+        durability.outdated.store(true, Ordering::SeqCst);
     }
 }
 

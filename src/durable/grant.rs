@@ -1,7 +1,7 @@
 //! Who gets a durable handle, and for how long (MS-SMB2 3.3.5.9.6, 3.3.5.9.10).
 
 use crate::session::Grant;
-use crate::types::OplockLevel;
+use crate::types::{AccessMask, OplockLevel};
 use std::time::Duration;
 
 /// What an open is, as far as durability goes.
@@ -41,6 +41,17 @@ pub fn grant(candidate: &Candidate, wanted: Wanted) -> Option<Grant> {
     Some(Grant { timeout })
 }
 
+/// Open.IsReplayEligible of an open that was made with a CreateGuid (3.3.5.9.10): its CREATE, sent once more, is answered
+/// with it. What is done once more does no harm where it only looks.
+pub fn is_replay_eligible(persistent: bool, directory: bool, access: AccessMask) -> bool {
+    const USES: AccessMask = AccessMask::READ_DATA
+        .union(AccessMask::EXECUTE)
+        .union(AccessMask::WRITE_DATA)
+        .union(AccessMask::APPEND_DATA)
+        .union(AccessMask::DELETE);
+    persistent || (!directory && access.intersects(USES))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +87,16 @@ mod tests {
         assert_eq!(grant(&Candidate { directory: true, ..BATCH }, 0), None);
         assert_eq!(grant(&Candidate { nobody: true, ..BATCH }, 0), None);
         assert_eq!(grant(&Candidate { share_timeout: Duration::ZERO, ..BATCH }, 1000), None);
+    }
+
+    #[test]
+    fn who_only_looks_is_not_answered_again_and_nobody_is_of_a_directory() {
+        let looks = AccessMask::READ_ATTRIBUTES | AccessMask::READ_CONTROL | AccessMask::SYNCHRONIZE;
+        assert!(is_replay_eligible(false, false, looks | AccessMask::DELETE));
+        assert!(is_replay_eligible(false, false, AccessMask::EXECUTE));
+        assert!(!is_replay_eligible(false, false, looks));
+        assert!(is_replay_eligible(true, false, looks));
+        assert!(!is_replay_eligible(false, true, AccessMask::FILE_ALL));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Whether a client that comes back gets its handle: one check after the other, in the order of MS-SMB2 3.3.5.9.7 (DHnC)
 //! and 3.3.5.9.12 (DH2C). The first that fails says with which status; the handle stays as it was.
 //!
-//! What both have and is not here: that a durable handle has a batch oplock or a lease on the handle still. One that has lost
-//! them while its client was away waits all the same, in nobody's way (`Table::give_way`), and is given back without.
+//! One deviation: a handle of the last server comes back even if its batch oplock or its lease on the handle could not be
+//! had again, or goes because others changed the file meanwhile. Nobody was there to tell its client, who would lose with the handle
+//! the locks that he has not sent yet (Linux); while it waits it is in nobody's way (`Table::give_way`).
 
 use crate::fsa::expression::same_name;
 use crate::types::{Guid, LeaseKey, NtStatus};
@@ -18,6 +19,8 @@ pub struct Handle {
     pub connected: bool,
     /// Open.DurableOpenTimeout has passed, and nobody has closed it yet.
     pub expired: bool,
+    /// It has a batch oplock or a lease on the handle, or needs none: it is persistent, or resilient, or of the last server.
+    pub kept: bool,
     /// Open.ClientGuid.
     pub client: Guid,
     /// Open.CreateGuid. Zeros: none.
@@ -62,10 +65,11 @@ type Checked = Result<(), NtStatus>;
 type Check = fn(&Handle, &Ask) -> Checked;
 
 /// Of 3.3.5.9.7, in order, but for the name, at which Windows looks later. (Share and expiry are our own.)
-pub const V1: [(&str, Check); 10] = [
+pub const V1: [(&str, Check); 11] = [
     ("share", share),
     ("lease client", lease_client),
     ("lease on both sides", lease_on_both_sides),
+    ("what keeps the handle", kept),
     ("durable", durable),
     ("connection state", not_connected),
     ("expiry", not_expired),
@@ -76,7 +80,7 @@ pub const V1: [(&str, Check); 10] = [
 ];
 
 /// Of 3.3.5.9.12, in order.
-pub const V2: [(&str, Check); 13] = [
+pub const V2: [(&str, Check); 14] = [
     ("share", share),
     ("lease client", lease_client),
     ("persistence not asked for", persistence_not_asked),
@@ -85,6 +89,7 @@ pub const V2: [(&str, Check); 13] = [
     ("connection state", not_connected),
     ("expiry", not_expired),
     ("lease on both sides", lease_on_both_sides),
+    ("what keeps the handle", kept),
     ("lease key", lease_key),
     ("lease version", lease_version),
     ("name", name),
@@ -141,6 +146,11 @@ fn not_expired(handle: &Handle, _: &Ask) -> Checked {
     found(!handle.expired)
 }
 
+/// Open.IsDurable, and neither Open.OplockLevel is BATCH nor has Open.Lease.LeaseState HANDLE_CACHING.
+fn kept(handle: &Handle, _: &Ask) -> Checked {
+    found(handle.kept)
+}
+
 fn lease_on_both_sides(handle: &Handle, ask: &Ask) -> Checked {
     match (&handle.lease, ask.lease) {
         (None, Some(_)) => found(!ask.leases),
@@ -194,6 +204,7 @@ mod tests {
             persistent: false,
             connected: false,
             expired: false,
+            kept: true,
             client: CLIENT,
             create_guid: GUID,
             owner: "alice".into(),
@@ -280,6 +291,16 @@ mod tests {
     #[test]
     fn a_handle_whose_time_is_up() {
         assert_eq!(not_expired(&Handle { expired: true, ..handle() }, &ask()), GONE);
+    }
+
+    #[test]
+    fn a_handle_that_has_lost_what_kept_it() {
+        assert_eq!(kept(&Handle { kept: false, ..handle() }, &ask()), GONE);
+        let lost = Handle { kept: false, ..leased() };
+        for v2 in [None, Some((GUID, false))] {
+            let refused = check(&lost, &Ask { v2, ..with_lease() });
+            assert_eq!(refused.map_err(|(what, _)| what), Err("what keeps the handle"));
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Durability {
     /// Open.ResiliencyTimeout in milliseconds. Zero: Open.IsResilient is FALSE.
     pub resilience: AtomicU32,
     /// The file was changed, perhaps by others, while no server ran: what is cached of it is broken once its client is back
-    /// and can be told.
+    /// and can be told. Or what its client cached could not be had again.
     pub outdated: AtomicBool,
     pub keeping: Keeping,
 }

@@ -233,6 +233,38 @@ fn a_handle_that_was_asked_for_does_not_stay() {
     assert_eq!(c.create(&back_v2(file, GUID)).err(), Some(NtStatus::OBJECT_NAME_NOT_FOUND));
 }
 
+/// What keeps a durable handle is a batch oplock, or a lease on it: who has given that up has no handle to come back for
+/// (MS-SMB2 3.3.7.1, 3.3.5.9.7, 3.3.5.9.12).
+#[test]
+fn a_handle_that_nothing_keeps_any_more_does_not_stay() {
+    let server = Server::plain();
+    let shared = |request: CreateRequest<'static>| CreateRequest {
+        share_access: ShareAccess::READ | ShareAccess::WRITE | ShareAccess::DELETE,
+        ..request
+    };
+    let gone = Some(NtStatus::OBJECT_NAME_NOT_FOUND);
+    for (name, context) in [("v1", DurableHandleRequest.to_context()), ("v2", v2(GUID, MINUTE))] {
+        let mut c = server.client();
+        let opened = c.create(&shared(keeping(name, context))).unwrap();
+        assert!(opened.durable.is_some());
+        let file = opened.file_id;
+        let mut other = server.client();
+        let waiting = other.send(&crate::leases::file(name));
+        let told = crate::channels::oplock_broken(&mut c);
+        assert_eq!(c.call(&told).status(), NtStatus::SUCCESS);
+        let opened = other.wait(waiting).opened().unwrap().file_id;
+        assert_eq!(other.close(opened), NtStatus::SUCCESS);
+        let before = ended(&server);
+        drop(c);
+        wait_until(|| ended(&server) > before);
+        let mut c = server.client();
+        let again = if name == "v1" { back_v1(file) } else { back_v2(file, GUID) };
+        assert_eq!(c.create(&again).err(), gone, "{name}");
+        // It is closed, and keeps nobody from anything.
+        wait_until(|| c.create(&keeping(name, v2(Guid([8; 16]), 0))).is_ok());
+    }
+}
+
 #[test]
 fn who_does_not_come_in_time_comes_too_late() {
     let server = Server::plain();

@@ -2,7 +2,7 @@
 //! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
 
 use super::{contexts, disk_path};
-use crate::cmd::{Ctx, Fail, Gate, Handled, Post, Reply, breaks, close, times};
+use crate::cmd::{Ctx, Gate, Handled, Post, Reply, breaks, close, times};
 use crate::durable::{self, grant, grant::Candidate, reconnect};
 use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
 use crate::types::{CreateOptions, FileId, Guid, NtStatus, OpenId, OplockLevel, SessionId};
@@ -79,7 +79,8 @@ pub fn claim(ctx: &mut Ctx<'_>, asked: Option<Asked>) -> Result<Option<Arc<Open>
             durable::Asked::New(claim) => ctx.claim = Some(claim),
             durable::Asked::Refused(status) => return Err(status),
             durable::Asked::Again(open) => {
-                let own = open.is_of(ctx.session()?.id, ctx.tree()?.id);
+                // If no session has it, the client has lost the one to which the answer went.
+                let own = is_here(ctx, &open)? || open.session() == SessionId(0);
                 return if own { Ok(Some(open)) } else { Err(NtStatus::DUPLICATE_OBJECTID) };
             }
         }
@@ -87,6 +88,10 @@ pub fn claim(ctx: &mut Ctx<'_>, asked: Option<Asked>) -> Result<Option<Arc<Open>
     // Should the connection be lost while it waits, the client asks for what came of it on another.
     ctx.flight.inspect(|flight| flight.outlive());
     Ok(None)
+}
+
+fn is_here(ctx: &Ctx<'_>, open: &Open) -> Result<bool, NtStatus> {
+    Ok(open.is_of(ctx.session()?.id, ctx.tree()?.id))
 }
 
 /// The new open is what the CREATE led to, and durable if it may be: then the context that says so.
@@ -115,16 +120,20 @@ pub fn made(
     };
     let granted = grant::grant(&candidate, wanted);
     let client = ctx.client_guid();
+    let open_is_persistent = granted.is_some() && candidate.persistent;
     let durability = Durability {
-        persistent: (granted.is_some() && candidate.persistent).into(),
+        persistent: open_is_persistent.into(),
         ..Durability::new(client, create_guid, action, granted)
     };
-    if (granted.is_some() || ctx.claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
+    let access = open.file().map(|file| file.access).unwrap_or_default();
+    let replays = grant::is_replay_eligible(open_is_persistent, candidate.directory, access);
+    let claim = ctx.claim.take().filter(|_| replays);
+    if (granted.is_some() || claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
         if granted.is_some() {
             ctx.gate.durable.add(open);
             keep(ctx, open);
         }
-        if let Some(claim) = ctx.claim.take() {
+        if let Some(claim) = claim {
             claim.settle(open);
         }
     }
@@ -195,7 +204,7 @@ pub fn any_persistent(gate: &Gate, opens: &[OpenId]) -> bool {
 }
 
 /// The answer to a CREATE that was done before: what it led to, as it is now. As with Windows, who asks for less this
-/// time is told of no more; nothing of the open changes.
+/// time is told of no more; nothing of the open changes. If it waits for its client he is back, as with DH2C.
 pub fn replayed(
     ctx: &mut Ctx<'_>,
     request: &CreateRequest<'_>,
@@ -205,29 +214,18 @@ pub fn replayed(
 ) -> Handled {
     let disk = open.tree.disk()?;
     let file = crate::cmd::file_of(open)?;
-    let held = disk.area.rules.lock().oplock_of(open.open_id());
     let asked_lease = lease_of(&request.create_contexts);
     let same = match (open.lease.get(), request.requested_oplock_level) {
         (_, OplockLevel::NONE) => true,
         (Some(lease), OplockLevel::LEASE) => {
             asked_lease.is_some_and(|asked| asked.lease_key() == lease.id.key)
         }
-        (None, OplockLevel::LEASE) => held == OplockLevel::NONE,
+        (None, OplockLevel::LEASE) => oplock_of(open)? == OplockLevel::NONE,
         (lease, _) => lease.is_none(),
     };
     if !same {
         return Err(NtStatus::ACCESS_DENIED.into());
     }
-    let lease = if request.requested_oplock_level == OplockLevel::LEASE {
-        super::lease::of(open, asked_lease.as_ref())
-    } else {
-        None
-    };
-    let level = match (&lease, request.requested_oplock_level) {
-        (_, OplockLevel::NONE) => OplockLevel::NONE,
-        (Some(_), _) => OplockLevel::LEASE,
-        (None, _) => held,
-    };
     let mut answers = {
         let path = disk.area.rules.lock().path_of(open.open_id()).ok_or(NtStatus::FILE_CLOSED)?;
         let stat = disk.area.export()?.stat(&file.object)?;
@@ -236,29 +234,70 @@ pub fn replayed(
             contexts::Subject { object: &file.object, stat: &stat, path: &path, described: true, backup };
         contexts::answer(asked, &open.tree, &subject)?
     };
+    let answer = if is_here(ctx, open)? {
+        response(disk, open, file)?
+    } else {
+        let guid = asked.durable.and_then(Asked::create_guid).unwrap_or_default();
+        come_back(ctx, request, open.id, Some((guid, open.is_persistent())))?.1
+    };
+    let (oplock_level, lease) = match request.requested_oplock_level {
+        OplockLevel::NONE => (OplockLevel::NONE, None),
+        OplockLevel::LEASE => held(open, asked_lease.as_ref())?,
+        _ => (oplock_of(open)?, None),
+    };
     let durability = open.durability.get();
     let persistent = open.is_persistent();
-    let told = persistent || level == OplockLevel::BATCH || lease.is_some();
+    let told = persistent || oplock_level == OplockLevel::BATCH || lease.is_some();
     let granted = durability.and_then(|d| d.grant).filter(|_| told);
     answers.extend(asked.durable.and_then(|asked| granted_context(asked, granted, persistent)));
     answers.extend(lease);
-    let action = durability.map_or(CreateAction::OPENED, |d| d.action);
-    let answer = response(disk, open, file, level, action)?;
+    let create_action = durability.map_or(CreateAction::OPENED, |d| d.action);
+    outdate(ctx, open);
     ctx.file = Some(open.id);
-    CreateResponse { create_contexts: answers, ..answer }.encode(&mut reply.body());
+    CreateResponse { oplock_level, create_action, create_contexts: answers, ..answer }
+        .encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
+}
+
+fn oplock_of(open: &Open) -> Result<OplockLevel, NtStatus> {
+    Ok(open.tree.disk()?.area.rules.lock().oplock_of(open.open_id()))
+}
+
+/// What an open caches by, as an answer tells it.
+fn held(
+    open: &Open,
+    asked: Option<&Lease>,
+) -> Result<(OplockLevel, Option<CreateContext<'static>>), NtStatus> {
+    let lease = super::lease::of(open, asked);
+    let level = if lease.is_some() { OplockLevel::LEASE } else { oplock_of(open)? };
+    Ok((level, lease))
 }
 
 /// The client is back for a handle. Of the request only that and its lease, with its file name, counts.
 pub fn back(
     ctx: &mut Ctx<'_>,
     request: &CreateRequest<'_>,
-    tree: &Arc<TreeConnect>,
     file_id: FileId,
     v2: Option<(Guid, bool)>,
     reply: &mut Reply,
 ) -> Handled {
-    let session = Arc::clone(ctx.session()?);
+    let (open, answer) = come_back(ctx, request, file_id, v2)?;
+    let (oplock_level, lease) = held(&open, lease_of(&request.create_contexts).as_ref())?;
+    outdate(ctx, &open);
+    let create_contexts = lease.into_iter().collect();
+    CreateResponse { oplock_level, create_contexts, ..answer }.encode(&mut reply.body());
+    Ok(NtStatus::SUCCESS)
+}
+
+/// The handle is in the session that its client has now, and this is what is told of it. Its breaks are held back from here on
+/// until the answer is on its way: what it caches now is what it caches until they are told.
+fn come_back(
+    ctx: &mut Ctx<'_>,
+    request: &CreateRequest<'_>,
+    file_id: FileId,
+    v2: Option<(Guid, bool)>,
+) -> Result<(Arc<Open>, CreateResponse<'static>), NtStatus> {
+    let (session, tree) = (Arc::clone(ctx.session()?), Arc::clone(ctx.tree()?));
     let who = session.who().ok_or(NtStatus::USER_SESSION_DELETED)?;
     let ask = reconnect::Ask {
         v2,
@@ -276,22 +315,16 @@ pub fn back(
         log::info!("{}: {} does not get a handle back: {check}", ctx.conn.peer.ip(), who.user);
         status
     })?;
-    match resume(ctx, tree, &session, &open) {
+    match resume(ctx, &tree, &session, &open) {
         Ok(answer) => {
             ctx.file = Some(open.id);
             ctx.post = Some(Post::Opened(Arc::clone(&open)));
-            // Breaks are held back since it was found: this is what it has until they are told.
-            let lease = super::lease::of(&open, lease_of(&request.create_contexts).as_ref());
-            let oplock_level = if lease.is_some() { OplockLevel::LEASE } else { answer.oplock_level };
-            let create_contexts = lease.into_iter().collect();
-            outdate(ctx, &open);
-            CreateResponse { oplock_level, create_contexts, ..answer }.encode(&mut reply.body());
-            Ok(NtStatus::SUCCESS)
+            Ok((open, answer))
         }
         Err(status) => {
             ctx.gate.durable.wait(&open, Instant::now());
             breaks::announced(ctx.gate, &open);
-            Err(Fail::Status(status))
+            Err(status)
         }
     }
 }
@@ -305,15 +338,13 @@ fn resume(
 ) -> Result<CreateResponse<'static>, NtStatus> {
     let disk = open.tree.disk()?;
     let file = crate::cmd::file_of(open)?;
-    let answer = response(disk, open, file, OplockLevel::NONE, CreateAction::OPENED)?;
+    let answer = response(disk, open, file)?;
     open.sequence.restart(ctx.header.channel_sequence());
     open.move_to(session.id, tree.id);
     if !session.adopt(open, tree) {
         return Err(NtStatus::USER_SESSION_DELETED);
     }
-    // Breaks are held back since it was found: this is what it has until they are told.
-    let oplock_level = disk.area.rules.lock().oplock_of(open.open_id());
-    Ok(CreateResponse { oplock_level, ..answer })
+    Ok(answer)
 }
 
 /// Others may have changed the file before this server ran. The client gets what it had, and then its break.
@@ -326,19 +357,11 @@ fn outdate(ctx: &mut Ctx<'_>, open: &Open) {
     }
 }
 
-/// What an open is now. Blocks.
-fn response(
-    disk: &Disk,
-    open: &Open,
-    file: &FileOpen,
-    oplock_level: OplockLevel,
-    create_action: CreateAction,
-) -> Result<CreateResponse<'static>, NtStatus> {
-    let stat = times::stat(disk, file)?;
+/// What an open is now, but for what it caches. Blocks.
+fn response(disk: &Disk, open: &Open, file: &FileOpen) -> Result<CreateResponse<'static>, NtStatus> {
     Ok(CreateResponse {
-        oplock_level,
-        create_action,
-        status: times::status(&stat),
+        create_action: CreateAction::OPENED,
+        status: times::status(&times::stat(disk, file)?),
         file_id: open.id,
         ..CreateResponse::default()
     })
