@@ -3,7 +3,7 @@
 //!
 //! Each is opened as what it is in the store, by name or by file handle, if it is the same object still. Then all of them
 //! get back what they cached; where others may have changed the file meanwhile, for as long as it takes to tell their clients.
-//! Then their locks.
+//! Then their locks, and the times that they froze.
 
 use super::create::{disk_path, fsa_path};
 use super::lock::local::Local;
@@ -117,11 +117,15 @@ fn restore(gate: &Arc<Gate>, records: Vec<Placed>) -> usize {
         }
         holds
     });
-    for one in &restored {
-        if let Some(disk) = one.open.share().disk().filter(|_| one.record.deleted) {
-            disk.area.rules.lock().restore_deletion(one.open.open_id());
+    for Restored { open, record } in &restored {
+        if let Some(disk) = open.share().disk() {
+            let mut rules = disk.area.rules.lock();
+            rules.restore_times(open.open_id(), record.times);
+            if record.deleted {
+                rules.restore_deletion(open.open_id());
+            }
         }
-        gate.keeper.changed(&one.open);
+        gate.keeper.changed(open);
     }
     restored.len()
 }

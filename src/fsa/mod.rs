@@ -93,7 +93,7 @@ pub use path::RelPath;
 pub use query::OpenView;
 pub use rename::{RenameAsk, Renaming, Target};
 pub use restore::{Kept, KeptLease};
-pub use times::{FileTimes, Mend, TimeChange, TimesAsk};
+pub use times::{FileTimes, FrozenTimes, FrozenWritten, Mend, TimeChange, TimesAsk};
 pub use tree::{Closed, OpenAsk, Opening, Owner, Tree};
 
 #[cfg(test)]

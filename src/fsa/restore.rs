@@ -1,11 +1,12 @@
 //! What is kept of an open beyond the life of the process, and how it gets it back.
 //!
 //! First all opens are registered ([`Tree::open`]), none with anything cached; then they get back what they cached, then
-//! their locks, which would stand in the way of that, and last what is to be deleted, which nobody could open any more.
+//! their locks, which would stand in the way of that, and last what is to be deleted, which nobody could open any more. (The
+//! times that they froze, [`Tree::restore_times`], stand in nothing's way.)
 
 use super::delete::Mark;
 use super::lock::Sequences;
-use super::{LeaseId, LockRange, RelPath, Tree};
+use super::{FrozenTimes, LeaseId, LockRange, RelPath, Tree};
 use crate::types::{LeaseKey, LeaseState, OpenId, OplockLevel, ShareAccess};
 
 /// What the rules know of an open.
@@ -23,6 +24,8 @@ pub struct Kept {
     pub breaking: bool,
     pub locks: Vec<LockRange>,
     pub sequences: Option<[u8; 64]>,
+    /// None of a stream's.
+    pub times: FrozenTimes,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +58,7 @@ impl Tree {
             breaking,
             locks: stream.locks.of(open),
             sequences: entry.sequences.as_ref().map(|sequences| sequences.0),
+            times: self.frozen_times(open),
         })
     }
 

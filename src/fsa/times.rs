@@ -57,6 +57,23 @@ pub struct Mend {
     pub touch: bool,
 }
 
+/// What an open has frozen, and what is told of it as long as nobody else moves it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FrozenTimes {
+    pub written: Option<FrozenWritten>,
+    pub accessed: Option<FileTime>,
+    pub changed: Option<FileTime>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrozenWritten {
+    pub told: FileTime,
+    /// What the disk had then.
+    pub disk: FileTime,
+    /// When the last write was done that must not show.
+    pub last: Option<FileTime>,
+}
+
 bitflags::bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     struct Frozen: u8 {
@@ -95,13 +112,7 @@ enum Written {
         /// When the last write was done: no earlier than the disk says.
         last: FileTime,
     },
-    Frozen {
-        told: FileTime,
-        /// What the disk had then.
-        disk: FileTime,
-        /// When the last write was done that must not show.
-        last: Option<FileTime>,
-    },
+    Frozen(FrozenWritten),
 }
 
 impl Mend {
@@ -125,19 +136,20 @@ impl NodeTimes {
     }
 }
 
+impl FrozenWritten {
+    fn told(self, disk: FileTime) -> FileTime {
+        let moved = self.last.map_or(disk != self.disk, |last| disk > last);
+        if moved { disk } else { self.told }
+    }
+}
+
 impl Written {
     fn told(self, disk: FileTime, now: Moment) -> FileTime {
         match self {
-            Written::Delayed { last, .. } | Written::Frozen { last: Some(last), .. } if disk > last => disk,
+            Written::Delayed { last, .. } if disk > last => disk,
             Written::Delayed { until: Some(until), .. } if until <= now => disk,
-            Written::Delayed { told, .. } | Written::Frozen { told, last: Some(_), .. } => told,
-            Written::Frozen { told, disk: then, last: None } => {
-                if disk == then {
-                    told
-                } else {
-                    disk
-                }
-            }
+            Written::Delayed { told, .. } => told,
+            Written::Frozen(frozen) => frozen.told(disk),
         }
     }
 }
@@ -154,8 +166,8 @@ impl Tree {
             times.changed = None;
         }
         if entry.times.frozen.contains(Frozen::WRITTEN) {
-            if let Some(Written::Frozen { last, .. }) = &mut times.written {
-                *last = Some(wall);
+            if let Some(Written::Frozen(frozen)) = &mut times.written {
+                frozen.last = Some(wall);
             }
             return;
         }
@@ -163,7 +175,7 @@ impl Tree {
         // `due`: when what is held back shows by itself.
         let (told, due) = match times.written {
             None => (known, None),
-            Some(Written::Frozen { told, .. }) => (told, None),
+            Some(Written::Frozen(frozen)) => (frozen.told, None),
             // It has shown since, though nobody looked: the last write before this one.
             Some(Written::Delayed { until: Some(until), last, .. }) if until <= now => (last, None),
             Some(Written::Delayed { told, until, .. }) => (told, until),
@@ -191,8 +203,8 @@ impl Tree {
         let Some(times) = self.times.get_mut(&entry.node) else { return wall.is_some() };
         let written = entry.times.frozen.contains(Frozen::WRITTEN);
         match &mut times.written {
-            Some(Written::Frozen { last, .. }) if written => *last = wall.or(*last),
-            Some(Written::Frozen { .. }) if wall.is_none() => {}
+            Some(Written::Frozen(frozen)) if written => frozen.last = wall.or(frozen.last),
+            Some(Written::Frozen(_)) if wall.is_none() => {}
             other => *other = None,
         }
         if wall.is_some() && !entry.times.frozen.contains(Frozen::CHANGED) {
@@ -253,10 +265,10 @@ impl Tree {
         if let Some(told) = told(ask.written, before.written) {
             // What must not show of a time that is frozen again must not show still.
             let last = match times.written {
-                Some(Written::Frozen { last, .. }) if ask.written == TimeChange::Freeze => last,
+                Some(Written::Frozen(frozen)) if ask.written == TimeChange::Freeze => frozen.last,
                 _ => None,
             };
-            times.written = Some(Written::Frozen { told, disk: disk.written, last });
+            times.written = Some(Written::Frozen(FrozenWritten { told, disk: disk.written, last }));
         }
         times.accessed = told(ask.accessed, before.accessed).or(times.accessed);
         times.changed = told(ask.changed, before.changed).or(times.changed);
@@ -293,9 +305,9 @@ impl Tree {
         let mut mend = Mend::default();
         let Some(times) = self.times.get_mut(&key) else { return mend };
         if what.contains(Frozen::WRITTEN)
-            && let Some(Written::Frozen { told, last, .. }) = times.written
+            && let Some(Written::Frozen(frozen)) = times.written
         {
-            mend.written = last.map(|last| (told, last));
+            mend.written = frozen.last.map(|last| (frozen.told, last));
             times.written = None;
         }
         if what.contains(Frozen::ACCESSED) {
@@ -308,6 +320,41 @@ impl Tree {
             self.times.remove(&key);
         }
         mend
+    }
+
+    /// Of what this open has frozen, what still is.
+    pub(super) fn frozen_times(&self, open: OpenId) -> FrozenTimes {
+        let Some(entry) = self.opens.get(&open) else { return FrozenTimes::default() };
+        let of = |what| self.times.get(&entry.node).filter(|_| entry.times.frozen.contains(what));
+        FrozenTimes {
+            written: of(Frozen::WRITTEN).and_then(|times| match times.written {
+                Some(Written::Frozen(frozen)) => Some(frozen),
+                _ => None,
+            }),
+            accessed: of(Frozen::ACCESSED).and_then(|times| times.accessed),
+            changed: of(Frozen::CHANGED).and_then(|times| times.changed),
+        }
+    }
+
+    /// The open had frozen these.
+    pub fn restore_times(&mut self, open: OpenId, frozen: FrozenTimes) {
+        let Some(entry) = self.opens.get_mut(&open).filter(|_| frozen != FrozenTimes::default()) else {
+            return;
+        };
+        let times = self.times.entry(entry.node).or_default();
+        let had = &mut entry.times.frozen;
+        had.set(Frozen::WRITTEN, frozen.written.is_some());
+        had.set(Frozen::ACCESSED, frozen.accessed.is_some());
+        had.set(Frozen::CHANGED, frozen.changed.is_some());
+        times.accessed = frozen.accessed.or(times.accessed);
+        times.changed = frozen.changed.or(times.changed);
+        if let Some(written) = frozen.written {
+            // Of what two opens of it have kept, what knows of the later write.
+            match times.written {
+                Some(Written::Frozen(known)) if known.last >= written.last => {}
+                _ => times.written = Some(Written::Frozen(written)),
+            }
+        }
     }
 
     fn frozen_by_others(&self, node: &Node, open: OpenId) -> Frozen {

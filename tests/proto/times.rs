@@ -1,9 +1,9 @@
-//! Times as clients are told them: frozen, thawed, delayed, and on the disk in the end.
+//! Times as clients are told them: frozen, thawed, delayed, kept over a restart, and on the disk in the end.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use smbgate::types::{FileId, FileTime, NtStatus};
+use smbgate::types::{FileId, FileTime, Guid, NtStatus};
 use smbgate::wire::codec::{Reader, Writer};
 use smbgate::wire::fscc::FileInfoClass;
 use smbgate::wire::fscc::file_info::BasicInfo;
@@ -12,6 +12,8 @@ use smbgate::wire::set_info::SetInfoRequest;
 
 use crate::client::Client;
 use crate::common::Server;
+use crate::durable::{back, back_v2, keeping, v2};
+use crate::persistent::{asking, available, offer, returning};
 
 const FREEZE: FileTime = FileTime(u64::MAX);
 const THAW: FileTime = FileTime(u64::MAX - 1);
@@ -65,6 +67,42 @@ fn what_is_frozen_stays_until_it_is_thawed() {
     c.flush(file);
     let told = get(&mut c, file);
     assert!(told.last_write_time > at(1000) && told.change_time > at(2000));
+}
+
+/// Over a restart, too, and over a crash if the handle is persistent; and put right at the close that comes after.
+#[test]
+fn what_is_frozen_is_frozen_over_a_restart() {
+    let guid = Guid([7; 16]);
+    for persistent in [false, true] {
+        let mut server = if persistent { available() } else { Server::plain() };
+        let offer = offer();
+        let mut c = server.client_with(&offer);
+        let context = if persistent { asking(guid) } else { v2(guid, 60_000) };
+        let file = c.create(&keeping("file", context)).unwrap().file_id;
+        let times = BasicInfo { last_write_time: at(1000), change_time: at(2000), ..BasicInfo::default() };
+        assert_eq!(set(&mut c, file, times), NtStatus::SUCCESS);
+        let frozen = BasicInfo { last_write_time: FREEZE, change_time: FREEZE, ..BasicInfo::default() };
+        if persistent {
+            assert_eq!(c.write(file, 0, b"before"), Ok(6));
+            assert_eq!(set(&mut c, file, frozen), NtStatus::SUCCESS);
+            server.crash();
+        } else {
+            assert_eq!(set(&mut c, file, frozen), NtStatus::SUCCESS);
+            assert_eq!(c.write(file, 0, b"before"), Ok(6));
+            server.restart();
+        }
+        let mut c = server.client_with(&offer);
+        let again = if persistent { back(returning(file, guid)) } else { back_v2(file, guid) };
+        let file = c.create(&again).unwrap().file_id;
+        let told = get(&mut c, file);
+        assert_eq!((told.last_write_time, told.change_time), (at(1000), at(2000)), "{persistent}");
+        assert_eq!(c.write(file, 0, b"behind"), Ok(6));
+        let told = get(&mut c, file);
+        assert_eq!((told.last_write_time, told.change_time), (at(1000), at(2000)), "{persistent}");
+        c.close(file);
+        let on_disk = std::fs::metadata(server.path("share").join("file")).unwrap();
+        assert_eq!((on_disk.mtime(), on_disk.len()), (1000, 6), "{persistent}");
+    }
 }
 
 #[test]

@@ -4,12 +4,12 @@
 //!   version (1)  body  CRC-32 of the key and all before (4, little endian)
 //! ```
 //!
-//! The body of version 1 has the fields of [`Record`] in their order; texts, paths and lists have their length (4 bytes)
-//! before them, options a byte that says whether they are there. A later version is another arm of [`decode`]: what an older server wrote is
-//! read for as long as there is one for it, and written anew in the latest.
+//! The body has the fields of [`Record`] in their order; texts, paths and lists have their length (4 bytes) before them, options
+//! a byte that says whether they are there. What a later version has more stands behind what the one before it has: what an
+//! older server wrote is read, without that, and written anew in the latest.
 
 use super::record::{LeaseRecord, Record};
-use crate::fsa::{LeaseId, LockRange};
+use crate::fsa::{FrozenTimes, FrozenWritten, LeaseId, LockRange};
 use crate::posix::{FileHandle, Lasting};
 use crate::session::instance::Instance;
 use crate::types::{AccessMask, CreateOptions, LeaseKey, LeaseState, NodeKey, OplockLevel, ShareAccess};
@@ -18,7 +18,7 @@ use crate::wire::create::CreateAction;
 use std::time::Duration;
 
 /// The latest.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CRC: usize = 4;
 const WHAT: &str = "a handle";
 
@@ -70,6 +70,10 @@ pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Record, Bad> {
     let mut r = Reader::new(body);
     let record = match r.u8(WHAT)? {
         1 => version1(&mut r)?,
+        2 => {
+            let record = version1(&mut r)?;
+            Record { times: times(&mut r)?, ..record }
+        }
         newer if newer > VERSION => return Err(Bad::Newer(newer)),
         _ => return Err(Bad::Damaged),
     };
@@ -130,6 +134,15 @@ fn put(w: &mut Writer<'_>, record: &Record) {
             w.u64(*low);
         });
     });
+    let FrozenTimes { written, accessed, changed } = &record.times;
+    maybe(w, written.as_ref(), |w, frozen| {
+        w.time(frozen.told);
+        w.time(frozen.disk);
+        maybe(w, frozen.last.as_ref(), |w, last| w.time(*last));
+    });
+    for time in [accessed, changed] {
+        maybe(w, time.as_ref(), |w, time| w.time(*time));
+    }
 }
 
 fn version1(r: &mut Reader<'_>) -> Result<Record, DecodeError> {
@@ -162,6 +175,19 @@ fn version1(r: &mut Reader<'_>) -> Result<Record, DecodeError> {
         locks: locks(r)?,
         sequences: option(r, |r| r.array(WHAT))?,
         instance: option(r, instance)?,
+        times: FrozenTimes::default(),
+    })
+}
+
+fn times(r: &mut Reader<'_>) -> Result<FrozenTimes, DecodeError> {
+    let written = |r: &mut Reader<'_>| {
+        let (told, disk) = (r.time(WHAT)?, r.time(WHAT)?);
+        Ok(FrozenWritten { told, disk, last: option(r, |r| r.time(WHAT))? })
+    };
+    Ok(FrozenTimes {
+        written: option(r, written)?,
+        accessed: option(r, |r| r.time(WHAT))?,
+        changed: option(r, |r| r.time(WHAT))?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! All that is needed to restore an open.
 
-use crate::fsa::{LeaseId, LockRange};
+use crate::fsa::{FrozenTimes, LeaseId, LockRange};
 use crate::posix::Lasting;
 use crate::session::instance::Instance;
 use crate::types::{
@@ -50,6 +50,8 @@ pub struct Record {
     pub sequences: Option<[u8; 64]>,
     /// Open.AppInstanceId and Open.AppInstanceVersion.
     pub instance: Option<Instance>,
+    /// What it has frozen. Since version 2.
+    pub times: FrozenTimes,
 }
 
 /// What was held of a lease. While it was being broken all of it, and the record has no version.

@@ -58,6 +58,7 @@ pub fn of(open: &Open, known: &mut Option<FileTime>) -> Option<Record> {
         locks: kept.locks,
         sequences: kept.sequences,
         instance: open.instance.get().map(|member| member.instance),
+        times: kept.times,
     })
 }
 

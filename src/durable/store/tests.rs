@@ -1,6 +1,6 @@
 use super::codec::{self, Bad};
 use super::*;
-use crate::fsa::{LeaseId, LockRange};
+use crate::fsa::{FrozenTimes, FrozenWritten, LeaseId, LockRange};
 use crate::posix::{FileHandle, Lasting};
 use crate::session::instance::Instance;
 use crate::types::{
@@ -42,6 +42,7 @@ fn record(persistent: u64) -> Record {
         locks: Vec::new(),
         sequences: None,
         instance: None,
+        times: FrozenTimes::default(),
     }
 }
 
@@ -65,6 +66,11 @@ fn full(persistent: u64) -> Record {
         sequences: Some([9; 64]),
         resilience: Some(Duration::from_millis(1500)),
         instance: Some(Instance { id: Guid([8; 16]), version: Some((1, 2)) }),
+        times: FrozenTimes {
+            written: Some(FrozenWritten { told: FileTime(10), disk: FileTime(11), last: Some(FileTime(12)) }),
+            accessed: Some(FileTime(13)),
+            changed: Some(FileTime(14)),
+        },
         ..record(persistent)
     }
 }
@@ -101,24 +107,69 @@ fn a_wrong_count_reads_nothing_beyond_the_end() {
     }
 }
 
-/// What version 1 wrote, byte for byte: later versions go on reading it.
+/// What version 1 wrote of [`full`], byte for byte by its checksum: all but what version 2 has more.
 const VERSION_1_LEN: usize = 382;
 const VERSION_1_SUM: u32 = 866_579_668;
 
+fn version_1(persistent: u64) -> Vec<u8> {
+    let without = Record { times: FrozenTimes::default(), ..full(persistent) };
+    let mut body = encode(&without);
+    // Three times that are not there, and the checksum.
+    body.truncate(body.len() - 3 - 4);
+    body[0] = 1;
+    sealed(&codec::key(persistent), &body)
+}
+
 #[test]
 fn version_1_is_read_for_ever() {
-    let bytes = encode(&full(5));
-    assert_eq!(bytes[0], 1);
+    let bytes = version_1(5);
     let sum = crc32fast::hash(&bytes);
     assert_eq!((bytes.len(), sum), (VERSION_1_LEN, VERSION_1_SUM), "the layout of version 1 has changed");
+    let read = decode(&codec::key(5), &bytes);
+    assert_eq!(read, Ok(Record { times: FrozenTimes::default(), ..full(5) }));
+}
+
+/// The same of version 2.
+#[test]
+fn version_2_is_read_for_ever() {
+    let bytes = encode(&full(5));
+    assert_eq!(bytes[0], 2);
+    let sum = crc32fast::hash(&bytes);
+    assert_eq!((bytes.len(), sum), (VERSION_2_LEN, VERSION_2_SUM), "the layout of version 2 has changed");
+}
+
+const VERSION_2_LEN: usize = 426;
+const VERSION_2_SUM: u32 = 3_342_149_047;
+
+#[test]
+fn a_store_of_version_1_is_read_and_written_anew_in_the_latest() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (db, store) = open(dir.path());
+    let tree = db.open_tree("handles").expect("a tree");
+    for id in [1, 2] {
+        tree.insert(codec::key(id), version_1(id)).expect("inserts");
+    }
+    drop((tree, store));
+    drop(db);
+    let (db, store) = open(dir.path());
+    let old = |id| Record { times: FrozenTimes::default(), ..full(id) };
+    assert_eq!(store.load(), [old(1), old(2)]);
+    written(&store, vec![Edit::Put(Box::new(full(2)))]);
+    let version =
+        |id| db.open_tree("handles").expect("a tree").get(codec::key(id)).expect("reads").expect("it")[0];
+    assert_eq!((version(1), version(2)), (1, 2));
+    drop(store);
+    drop(db);
+    let (_db, store) = open(dir.path());
+    assert_eq!(store.load(), [old(1), full(2)]);
 }
 
 #[test]
 fn what_a_newer_server_wrote_is_told_from_damage() {
     let mut body = encode(&record(6));
     body.truncate(body.len() - 4);
-    body[0] = 2;
-    assert_eq!(decode(&codec::key(6), &sealed(&codec::key(6), &body)), Err(Bad::Newer(2)));
+    body[0] = 3;
+    assert_eq!(decode(&codec::key(6), &sealed(&codec::key(6), &body)), Err(Bad::Newer(3)));
 }
 
 fn open(dir: &Path) -> (::sled::Db, SledHandles) {

@@ -189,6 +189,63 @@ fn frozen_and_thawed() {
     assert_eq!(f.written(9), at(7));
 }
 
+/// The same file in another process, what an open had frozen put back.
+fn again(before: &File, frozen: FrozenTimes) -> File {
+    let mut after = File { disk: before.disk, clock: before.clock, ..File::new() };
+    after.tree.restore_times(OpenId(1), frozen);
+    after
+}
+
+#[test]
+fn what_is_frozen_is_frozen_in_another_process() {
+    let mut f = File::new();
+    f.set(1, TimeChange::Freeze, TimeChange::Freeze);
+    let mut untouched = again(&f, f.tree.kept(OpenId(1)).expect("it is open").times);
+    assert_eq!(untouched.written(2), at(1));
+    untouched.outside(3);
+    assert_eq!(untouched.written(4), at(3), "what others write shows");
+
+    f.write(1, 5);
+    let mut f = again(&f, f.tree.kept(OpenId(1)).expect("it is open").times);
+    assert_eq!(f.told(6), FileTimes { accessed: at(1), written: at(1), changed: at(1) });
+    f.write(1, 7);
+    assert_eq!(f.written(8), at(1));
+    assert_eq!(f.close(1, 9), at(1));
+    assert_eq!(f.disk.written, at(1), "put right at close");
+
+    let mut f = File::new();
+    f.set(1, TimeChange::Freeze, TimeChange::Keep);
+    f.write(1, 5);
+    let mut f = again(&f, f.tree.kept(OpenId(1)).expect("it is open").times);
+    f.set(1, TimeChange::Thaw, TimeChange::Keep);
+    f.write(1, 7);
+    assert_eq!(f.written(9), at(7));
+}
+
+/// One record may be older than the other.
+#[test]
+fn of_two_opens_that_froze_a_time_the_later_write_counts() {
+    let mut f = File::new();
+    f.set(1, TimeChange::Freeze, TimeChange::Keep);
+    f.set(2, TimeChange::Freeze, TimeChange::Keep);
+    let before = f.tree.kept(OpenId(1)).expect("it is open").times;
+    f.write(2, 5);
+    let after = f.tree.kept(OpenId(2)).expect("it is open").times;
+    let mut f = again(&f, after);
+    f.tree.restore_times(OpenId(2), before);
+    assert_eq!(f.written(6), at(1));
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_not_frozen() {
+    let mut f = File::new();
+    f.write(1, 5);
+    let kept = f.tree.kept(OpenId(1)).expect("it is open").times;
+    assert_eq!(kept, FrozenTimes::default());
+    let f = again(&f, kept);
+    assert!(!f.tree.is_to_be_mended(OpenId(1)));
+}
+
 #[test]
 fn nothing_is_remembered_of_what_is_closed() {
     let mut f = File::new();
