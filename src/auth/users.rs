@@ -98,6 +98,7 @@ impl Users {
     pub fn remove(&self, name: &str) -> Result<(), UsersError> {
         let _change = self.change.lock();
         let key = fold(&self.get(name)?.name);
+        self.reserve()?;
         self.tree.remove(key.as_bytes())?;
         self.sync()?;
         self.known.write().remove(&key);
@@ -115,11 +116,16 @@ impl Users {
 
     fn put(&self, record: UserRecord) -> Result<(), UsersError> {
         let key = fold(&record.name);
-        reserve(&OpenOptions::new().write(true).open(&self.file)?, ROOM)?;
+        self.reserve()?;
         self.tree.insert(key.as_bytes(), &encode(&key, &record)[..])?;
         self.sync()?;
         self.known.write().insert(key, record);
         Ok(())
+    }
+
+    /// sled takes no write any more after one that failed.
+    fn reserve(&self) -> Result<(), UsersError> {
+        Ok(reserve(&OpenOptions::new().write(true).open(&self.file)?, ROOM)?)
     }
 
     fn sync(&self) -> Result<(), UsersError> {

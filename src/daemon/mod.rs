@@ -16,6 +16,8 @@ mod records;
 mod run;
 mod side;
 mod state;
+#[cfg(test)]
+mod tests;
 pub mod tickets;
 
 pub use handover::Left;

@@ -55,6 +55,10 @@ impl SledSide {
         Ok(Arc::new(SledSide { tree, names: RwLock::new(names), streams, changed }))
     }
 
+    fn reserve(&self, bytes: usize) -> std::io::Result<()> {
+        sys::creds::as_process(|| self.streams.disk.reserve(bytes)).and_then(|done| done)
+    }
+
     fn report(&self, done: sled::Result<()>) {
         match done {
             Ok(()) => {
@@ -77,9 +81,7 @@ impl SideStore for SledSide {
     }
 
     fn put(&self, key: NodeKey, name: &str, value: &[u8]) {
-        if let Err(e) =
-            sys::creds::as_process(|| self.streams.disk.reserve(value.len())).and_then(|done| done)
-        {
+        if let Err(e) = self.reserve(value.len()) {
             return self.report(Err(e.into()));
         }
         if !self.knows(name) {
@@ -99,7 +101,11 @@ impl SideStore for SledSide {
         let prefix = record_key(key, "");
         let mut any = false;
         for found in self.tree.scan_prefix(prefix).keys() {
-            any = true;
+            if !std::mem::replace(&mut any, true)
+                && let Err(e) = self.reserve(0)
+            {
+                return self.report(Err(e.into()));
+            }
             if let Err(e) = found.and_then(|key| self.tree.remove(key)) {
                 return self.report(Err(e));
             }

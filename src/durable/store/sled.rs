@@ -117,7 +117,8 @@ struct Disk {
     tree: sled::Tree,
     file: File,
     serial: Serial,
-    /// What could not be written, and nobody was told.
+    /// What could not be written, and nobody was told. A crash takes it: then handles are as they were before, which is all
+    /// that was promised of them, and one that was closed is there until its time is up.
     owed: BTreeMap<[u8; 8], Option<Vec<u8>>>,
     /// The last batch was not written.
     failing: bool,
