@@ -23,7 +23,7 @@ pub struct Entry {
 impl Entry {
     /// For tickets of SMB clients.
     pub fn is_cifs(&self) -> bool {
-        matches!(&self.components[..], [service, _] if service.eq_ignore_ascii_case("cifs"))
+        super::names::is_cifs(&self.to_string())
     }
 }
 

@@ -30,7 +30,9 @@ use crate::sys::gssapi::{LIBRARY, Library};
 pub struct Rules {
     /// With the keys of `cifs/HOST`.
     pub keytab: PathBuf,
-    /// The file that remembers which AP-REQs were here; made when it is missing.
+    /// The file that remembers which AP-REQs were here; made when it is missing. The library's: it grows with the most logons
+    /// within one clock skew (16 bytes each, in tables that double: 1 MiB for 24,000), all with tickets for us, and then
+    /// writes over what is older.
     pub replays: PathBuf,
     /// Whose users are the local ones of the same name. None: the realms of the keytab.
     pub realms: Option<Vec<String>>,

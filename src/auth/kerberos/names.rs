@@ -1,9 +1,16 @@
-//! From principal to local user.
+//! Which principals are ours, and from principal to local user.
 
 use std::collections::BTreeMap;
 
 use crate::auth::UserDb;
 use crate::auth::accounts::{Accounts, By};
+
+/// `cifs/HOST@REALM`: an SMB server's.
+pub fn is_cifs(principal: &str) -> bool {
+    let name = principal.rsplit_once('@').map_or(principal, |(name, _)| name);
+    let service = name.split_once('/').filter(|(_, host)| !host.contains('/'));
+    service.is_some_and(|(service, _)| service.eq_ignore_ascii_case("cifs"))
+}
 
 /// `name@REALM` with one component: whose it is. None: another service, another machine, a name with an escape.
 fn simple(principal: &str) -> Option<(&str, &str)> {
@@ -113,6 +120,13 @@ mod tests {
         let map = [("eve@OTHER", "bob"), ("backup/admin@HERE", "root"), ("alice@THERE", "gone")];
         let map = map.map(|(from, to)| (from.to_owned(), to.to_owned())).into();
         local(principal, &map, &["HERE".into(), "THERE".into()], &House, &House)
+    }
+
+    #[test]
+    fn tickets_of_other_services_are_not_ours() {
+        assert!(is_cifs("cifs/nas.example.org@EXAMPLE.ORG") && is_cifs("CIFS/nas@A"));
+        assert!(!is_cifs("host/nas@A") && !is_cifs("cifs@A") && !is_cifs("nas$@A"));
+        assert!(!is_cifs("cifs/nas/dom@A"));
     }
 
     #[test]
