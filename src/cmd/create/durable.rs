@@ -1,22 +1,19 @@
-//! CREATE and handles that survive: asking for one (MS-SMB2 3.3.5.9.6, 3.3.5.9.10), coming back for one (3.3.5.9.7,
-//! 3.3.5.9.12), and a CREATE that is sent once more because its answer was lost.
+//! CREATE and handles that survive: asking for one (MS-SMB2 3.3.5.9.6, 3.3.5.9.10). Of one that is there: [`super::back`].
 
-use super::{contexts, disk_path};
-use crate::cmd::{Ctx, Gate, Handled, Post, Reply, breaks, close, times};
-use crate::durable::{self, grant, grant::Candidate, reconnect};
-use crate::session::{Disk, Durability, FileOpen, Open, TreeConnect};
-use crate::types::{CreateOptions, FileId, Guid, NtStatus, OpenId, OplockLevel, SessionId};
-use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
+use super::disk_path;
+use crate::cmd::{Ctx, Gate, close};
+use crate::durable::{self, grant, grant::Candidate};
+use crate::session::{Disk, Durability, Grant, Open};
+use crate::types::{FileId, Guid, NtStatus, OpenId, OplockLevel, SessionId};
+use crate::wire::create::CreateAction;
 use crate::wire::create_context::{
     CreateContext, DurableHandleFlags, DurableHandleReconnect, DurableHandleReconnectV2,
-    DurableHandleRequest, DurableHandleRequestV2, DurableHandleResponse, DurableHandleResponseV2, Lease,
-    find, name,
+    DurableHandleRequest, DurableHandleRequestV2, DurableHandleResponse, DurableHandleResponseV2, find, name,
 };
 use crate::wire::header::HeaderFlags;
 use crate::wire::negotiate::Capabilities;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// What the client asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +58,7 @@ impl Asked {
     }
 
     /// The CreateGuid, if it tells this CREATE from others.
-    fn create_guid(self) -> Option<Guid> {
+    pub fn create_guid(self) -> Option<Guid> {
         match self {
             Asked::V2(v2) => Some(v2.create_guid).filter(|guid| *guid != Guid::default()),
             Asked::V1 | Asked::Reconnect { .. } => None,
@@ -90,7 +87,8 @@ pub fn claim(ctx: &mut Ctx<'_>, asked: Option<Asked>) -> Result<Option<Arc<Open>
     Ok(None)
 }
 
-fn is_here(ctx: &Ctx<'_>, open: &Open) -> Result<bool, NtStatus> {
+/// It is reached through the session and the tree of this request.
+pub fn is_here(ctx: &Ctx<'_>, open: &Open) -> Result<bool, NtStatus> {
     Ok(open.is_of(ctx.session()?.id, ctx.tree()?.id))
 }
 
@@ -104,30 +102,21 @@ pub fn made(
     action: CreateAction,
 ) -> Option<CreateContext<'static>> {
     let asked = asked?;
-    let who = ctx.session.as_ref().and_then(|session| session.who());
-    let candidate = Candidate {
-        directory: open.file().is_none_or(|file| file.directory),
-        nobody: who.is_none_or(|who| who.guest || who.anonymous),
-        oplock,
-        handle_lease,
-        share_timeout: disk.settings.durable_timeout,
-        persistent: asked.is_persistent() && is_available(ctx, disk),
-    };
+    let candidate = candidate(ctx, asked, disk, open, (oplock, handle_lease));
     let (wanted, create_guid) = match asked {
         Asked::V1 => (0, Guid::default()),
         Asked::V2(v2) => (v2.timeout, v2.create_guid),
         Asked::Reconnect { .. } => return None,
     };
     let granted = grant::grant(&candidate, wanted);
-    let client = ctx.client_guid();
-    let open_is_persistent = granted.is_some() && candidate.persistent;
-    let durability = Durability {
-        persistent: open_is_persistent.into(),
-        ..Durability::new(client, create_guid, action, granted)
-    };
+    let persistent = granted.is_some() && candidate.persistent;
     let access = open.file().map(|file| file.access).unwrap_or_default();
-    let replays = grant::is_replay_eligible(open_is_persistent, candidate.directory, access);
+    let replays = grant::is_replay_eligible(persistent, candidate.directory, access);
     let claim = ctx.claim.take().filter(|_| replays);
+    let durability = Durability {
+        persistent: persistent.into(),
+        ..Durability::new(ctx.client_guid(), create_guid, action, granted)
+    };
     if (granted.is_some() || claim.is_some()) && open.durability.set(Box::new(durability)).is_ok() {
         if granted.is_some() {
             ctx.gate.durable.add(open);
@@ -141,7 +130,25 @@ pub fn made(
     let granted = granted.filter(|_| {
         open.is_persistent() || grant::grant(&Candidate { persistent: false, ..candidate }, 0).is_some()
     });
-    granted_context(asked, granted, open.is_persistent())
+    context(asked, granted, open.is_persistent())
+}
+
+fn candidate(
+    ctx: &Ctx<'_>,
+    asked: Asked,
+    disk: &Disk,
+    open: &Open,
+    (oplock, handle_lease): (OplockLevel, bool),
+) -> Candidate {
+    let who = ctx.session.as_ref().and_then(|session| session.who());
+    Candidate {
+        directory: open.file().is_none_or(|file| file.directory),
+        nobody: who.is_none_or(|who| who.guest || who.anonymous),
+        oplock,
+        handle_lease,
+        share_timeout: disk.settings.durable_timeout,
+        persistent: asked.is_persistent() && is_available(ctx, disk),
+    }
 }
 
 /// It goes to the disk: before the answer if it is persistent, and after the file itself.
@@ -166,17 +173,14 @@ fn settle(open: &Open) -> Result<(), NtStatus> {
 }
 
 /// TreeConnect.Share.IsCA, and SMB2_GLOBAL_CAP_PERSISTENT_HANDLES was agreed on.
-fn is_available(ctx: &Ctx<'_>, disk: &Disk) -> bool {
+pub fn is_available(ctx: &Ctx<'_>, disk: &Disk) -> bool {
     let agreed =
         |n: &crate::conn::Negotiated| n.server_capabilities.contains(Capabilities::PERSISTENT_HANDLES);
     disk.settings.continuous_availability && ctx.conn.negotiated.get().is_some_and(agreed)
 }
 
-fn granted_context(
-    asked: Asked,
-    granted: Option<crate::session::Grant>,
-    persistent: bool,
-) -> Option<CreateContext<'static>> {
+/// What the client is told of what was granted.
+pub fn context(asked: Asked, granted: Option<Grant>, persistent: bool) -> Option<CreateContext<'static>> {
     let timeout = granted?.timeout.as_millis().min(u32::MAX.into()) as u32;
     match asked {
         Asked::V1 => Some(DurableHandleResponse.to_context()),
@@ -201,174 +205,6 @@ pub fn give_way(gate: &Arc<Gate>, opens: &[OpenId]) -> bool {
 pub fn any_persistent(gate: &Gate, opens: &[OpenId]) -> bool {
     let mut opens = opens.iter().filter_map(|id| gate.opens.by_volatile(id.0));
     opens.any(|open| open.is_persistent() && open.session() == SessionId(0))
-}
-
-/// The answer to a CREATE that was done before: what it led to, as it is now. As with Windows, who asks for less this
-/// time is told of no more; nothing of the open changes. If it waits for its client he is back, as with DH2C.
-pub fn replayed(
-    ctx: &mut Ctx<'_>,
-    request: &CreateRequest<'_>,
-    asked: &contexts::Asked,
-    open: &Arc<Open>,
-    reply: &mut Reply,
-) -> Handled {
-    let disk = open.tree.disk()?;
-    let file = crate::cmd::file_of(open)?;
-    let asked_lease = lease_of(&request.create_contexts);
-    let same = match (open.lease.get(), request.requested_oplock_level) {
-        (_, OplockLevel::NONE) => true,
-        (Some(lease), OplockLevel::LEASE) => {
-            asked_lease.is_some_and(|asked| asked.lease_key() == lease.id.key)
-        }
-        (None, OplockLevel::LEASE) => oplock_of(open)? == OplockLevel::NONE,
-        (lease, _) => lease.is_none(),
-    };
-    if !same {
-        return Err(NtStatus::ACCESS_DENIED.into());
-    }
-    let mut answers = {
-        let path = disk.area.rules.lock().path_of(open.open_id()).ok_or(NtStatus::FILE_CLOSED)?;
-        let stat = disk.area.export()?.stat(&file.object)?;
-        let backup = file.options.contains(CreateOptions::OPEN_FOR_BACKUP_INTENT);
-        let subject =
-            contexts::Subject { object: &file.object, stat: &stat, path: &path, described: true, backup };
-        contexts::answer(asked, &open.tree, &subject)?
-    };
-    let answer = if is_here(ctx, open)? {
-        response(disk, open, file)?
-    } else {
-        let guid = asked.durable.and_then(Asked::create_guid).unwrap_or_default();
-        come_back(ctx, request, open.id, Some((guid, open.is_persistent())))?.1
-    };
-    let (oplock_level, lease) = match request.requested_oplock_level {
-        OplockLevel::NONE => (OplockLevel::NONE, None),
-        OplockLevel::LEASE => held(open, asked_lease.as_ref())?,
-        _ => (oplock_of(open)?, None),
-    };
-    let durability = open.durability.get();
-    let persistent = open.is_persistent();
-    let told = persistent || oplock_level == OplockLevel::BATCH || lease.is_some();
-    let granted = durability.and_then(|d| d.grant).filter(|_| told);
-    answers.extend(asked.durable.and_then(|asked| granted_context(asked, granted, persistent)));
-    answers.extend(lease);
-    let create_action = durability.map_or(CreateAction::OPENED, |d| d.action);
-    outdate(ctx, open);
-    ctx.file = Some(open.id);
-    CreateResponse { oplock_level, create_action, create_contexts: answers, ..answer }
-        .encode(&mut reply.body());
-    Ok(NtStatus::SUCCESS)
-}
-
-fn oplock_of(open: &Open) -> Result<OplockLevel, NtStatus> {
-    Ok(open.tree.disk()?.area.rules.lock().oplock_of(open.open_id()))
-}
-
-/// What an open caches by, as an answer tells it.
-fn held(
-    open: &Open,
-    asked: Option<&Lease>,
-) -> Result<(OplockLevel, Option<CreateContext<'static>>), NtStatus> {
-    let lease = super::lease::of(open, asked);
-    let level = if lease.is_some() { OplockLevel::LEASE } else { oplock_of(open)? };
-    Ok((level, lease))
-}
-
-/// The client is back for a handle. Of the request only that and its lease, with its file name, counts.
-pub fn back(
-    ctx: &mut Ctx<'_>,
-    request: &CreateRequest<'_>,
-    file_id: FileId,
-    v2: Option<(Guid, bool)>,
-    reply: &mut Reply,
-) -> Handled {
-    let (open, answer) = come_back(ctx, request, file_id, v2)?;
-    let (oplock_level, lease) = held(&open, lease_of(&request.create_contexts).as_ref())?;
-    outdate(ctx, &open);
-    let create_contexts = lease.into_iter().collect();
-    CreateResponse { oplock_level, create_contexts, ..answer }.encode(&mut reply.body());
-    Ok(NtStatus::SUCCESS)
-}
-
-/// The handle is in the session that its client has now, and this is what is told of it. Its breaks are held back from here on
-/// until the answer is on its way: what it caches now is what it caches until they are told.
-fn come_back(
-    ctx: &mut Ctx<'_>,
-    request: &CreateRequest<'_>,
-    file_id: FileId,
-    v2: Option<(Guid, bool)>,
-) -> Result<(Arc<Open>, CreateResponse<'static>), NtStatus> {
-    let (session, tree) = (Arc::clone(ctx.session()?), Arc::clone(ctx.tree()?));
-    let who = session.who().ok_or(NtStatus::USER_SESSION_DELETED)?;
-    let ask = reconnect::Ask {
-        v2,
-        available: is_available(ctx, tree.disk()?),
-        client: ctx.client_guid(),
-        user: (!who.guest && !who.anonymous).then(|| who.user.clone()),
-        share: durable::place_of(&tree.share),
-        name: request.name.clone(),
-        lease: lease_of(&request.create_contexts)
-            .map(|lease| (lease.lease_key(), matches!(lease, Lease::V2 { .. }))),
-        leases: tree.disk()?.settings.leases,
-    };
-    let found = ctx.gate.durable.reconnect(file_id.persistent, &ask, Instant::now());
-    let open = found.map_err(|(check, status)| {
-        log::info!("{}: {} does not get a handle back: {check}", ctx.conn.peer.ip(), who.user);
-        status
-    })?;
-    match resume(ctx, &tree, &session, &open) {
-        Ok(answer) => {
-            ctx.file = Some(open.id);
-            ctx.post = Some(Post::Opened(Arc::clone(&open)));
-            Ok((open, answer))
-        }
-        Err(status) => {
-            ctx.gate.durable.wait(&open, Instant::now());
-            breaks::announced(ctx.gate, &open);
-            Err(status)
-        }
-    }
-}
-
-/// The open moves to the session that its client has now.
-fn resume(
-    ctx: &Ctx<'_>,
-    tree: &TreeConnect,
-    session: &crate::session::Session,
-    open: &Open,
-) -> Result<CreateResponse<'static>, NtStatus> {
-    let disk = open.tree.disk()?;
-    let file = crate::cmd::file_of(open)?;
-    let answer = response(disk, open, file)?;
-    open.sequence.restart(ctx.header.channel_sequence());
-    open.move_to(session.id, tree.id);
-    if !session.adopt(open, tree) {
-        return Err(NtStatus::USER_SESSION_DELETED);
-    }
-    Ok(answer)
-}
-
-/// Others may have changed the file before this server ran. The client gets what it had, and then its break.
-fn outdate(ctx: &mut Ctx<'_>, open: &Open) {
-    let (Some(disk), Some(durability)) = (open.share().disk(), open.durability.get()) else { return };
-    if open.is_outdated() {
-        ctx.effects.extend(disk.area.rules.lock().outdate(open.open_id()));
-        // From here on its record says that.
-        durability.outdated.store(false, Ordering::SeqCst);
-    }
-}
-
-/// What an open is now, but for what it caches. Blocks.
-fn response(disk: &Disk, open: &Open, file: &FileOpen) -> Result<CreateResponse<'static>, NtStatus> {
-    Ok(CreateResponse {
-        create_action: CreateAction::OPENED,
-        status: times::status(&times::stat(disk, file)?),
-        file_id: open.id,
-        ..CreateResponse::default()
-    })
-}
-
-fn lease_of(contexts: &[CreateContext<'_>]) -> Option<Lease> {
-    Lease::decode(find(contexts, name::REQUEST_LEASE)?).ok()
 }
 
 #[cfg(test)]
