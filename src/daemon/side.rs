@@ -16,11 +16,19 @@ use crate::types::NodeKey;
 
 const TREE: &str = "side";
 const VERSION: u8 = 1;
+/// Of what is in pieces.
+const IN_PIECES: u8 = 2;
 const CRC: usize = 4;
+/// sled keeps a page that outgrows an eighth of a MiB in a file of its own, for which no room is kept: and where there is none,
+/// nothing reaches the disk any more, of whatever tree. A page has sixteen records, and a few more for a moment.
+const PIECE: usize = 4096;
 /// A change is on the disk this long after it was made. Unlike a user or a handle, an attribute is no promise.
 const DELAY: Duration = Duration::from_secs(1);
 
 /// Key: device and inode (8 bytes each, big endian), name. Value: version (1), value, CRC-32 of key and all before (4, LE).
+///
+/// A value that is longer than [`PIECE`] is in pieces, whose keys have a zero and a number (2 bytes, big endian) behind the name; under
+/// its own key stand version 2, its length (4, LE) and its CRC-32 (4, LE).
 ///
 /// What names there are stands under a node of its own, [`NAMES`].
 pub struct SledSide {
@@ -55,6 +63,25 @@ impl SledSide {
         Ok(Arc::new(SledSide { tree, names: RwLock::new(names), streams, changed }))
     }
 
+    fn read(&self, key: &[u8]) -> sled::Result<Read> {
+        let Some(record) = self.tree.get(key)? else { return Ok(Read::None) };
+        let head = match opened(key, &record) {
+            Some((VERSION, value)) => return Ok(Read::Value(value.to_vec())),
+            Some((IN_PIECES, head)) => head,
+            _ => return Ok(Read::Damaged),
+        };
+        let Some((len, sum)) = head.split_first_chunk::<4>() else { return Ok(Read::Damaged) };
+        let len = u32::from_le_bytes(*len) as usize;
+        let mut value = Vec::new();
+        for piece in self.tree.scan_prefix(piece_prefix(key)) {
+            let (key, record) = piece?;
+            let Some(piece) = decode(&key, &record) else { return Ok(Read::Damaged) };
+            value.extend(piece);
+        }
+        let whole = value.len() == len && crc(&[], &value) == *sum;
+        Ok(if whole { Read::Value(value) } else { Read::Damaged })
+    }
+
     fn reserve(&self, bytes: usize) -> std::io::Result<()> {
         sys::creds::as_process(|| self.streams.disk.reserve(bytes)).and_then(|done| done)
     }
@@ -72,12 +99,16 @@ impl SledSide {
 impl SideStore for SledSide {
     fn get(&self, key: NodeKey, name: &str) -> Option<Vec<u8>> {
         let key = record_key(key, name);
-        let value = self.tree.get(&key).ok()??;
-        let value = decode(&key, &value);
-        if value.is_none() {
-            log::error!("a damaged attribute record is passed over");
+        // Who writes it anew meanwhile has other pieces.
+        for _ in 0..RACES {
+            match self.read(&key).ok()? {
+                Read::None => return None,
+                Read::Value(value) => return Some(value),
+                Read::Damaged => {}
+            }
         }
-        value
+        log::error!("a damaged attribute record is passed over");
+        None
     }
 
     fn put(&self, key: NodeKey, name: &str, value: &[u8]) {
@@ -89,8 +120,27 @@ impl SideStore for SledSide {
             self.names.write().insert(name.to_owned());
         }
         let key = record_key(key, name);
-        let record = encode(&key, value);
-        self.report(self.tree.insert(key, record).map(drop));
+        let mut batch = sled::Batch::default();
+        for old in self.tree.scan_prefix(piece_prefix(&key)).keys() {
+            match old {
+                Ok(old) => batch.remove(old),
+                Err(e) => return self.report(Err(e)),
+            }
+        }
+        if value.len() <= PIECE {
+            let record = encode(&key, value);
+            batch.insert(key, record);
+        } else {
+            for (number, piece) in (0..).zip(value.chunks(PIECE)) {
+                let key = piece_key(&key, number);
+                let record = encode(&key, piece);
+                batch.insert(key, record);
+            }
+            let head = [(value.len() as u32).to_le_bytes(), crc(&[], value)].concat();
+            let record = sealed(&key, IN_PIECES, &head);
+            batch.insert(key, record);
+        }
+        self.report(self.tree.apply_batch(batch));
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -116,6 +166,16 @@ impl SideStore for SledSide {
     }
 }
 
+enum Read {
+    None,
+    Value(Vec<u8>),
+    /// Or of two times.
+    Damaged,
+}
+
+/// How often a value may be written anew while it is read.
+const RACES: usize = 4;
+
 /// No node: the names that were ever used.
 const NAMES: NodeKey = NodeKey { dev: u64::MAX, ino: u64::MAX };
 
@@ -130,6 +190,15 @@ fn record_key(key: NodeKey, name: &str) -> Vec<u8> {
     [&key.dev.to_be_bytes()[..], &key.ino.to_be_bytes(), name.as_bytes()].concat()
 }
 
+/// No name has a zero in it.
+fn piece_prefix(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+fn piece_key(key: &[u8], number: u16) -> Vec<u8> {
+    [key, &[0], &number.to_be_bytes()].concat()
+}
+
 fn crc(key: &[u8], body: &[u8]) -> [u8; CRC] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
@@ -138,17 +207,26 @@ fn crc(key: &[u8], body: &[u8]) -> [u8; CRC] {
 }
 
 pub(super) fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
+    sealed(key, VERSION, value)
+}
+
+fn sealed(key: &[u8], version: u8, value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(1 + value.len() + CRC);
-    record.push(VERSION);
+    record.push(version);
     record.extend_from_slice(value);
     record.extend(crc(key, &record));
     record
 }
 
 pub(super) fn decode(key: &[u8], record: &[u8]) -> Option<Vec<u8>> {
+    opened(key, record).filter(|(version, _)| *version == VERSION).map(|(_, value)| value.to_vec())
+}
+
+/// Its version and value.
+fn opened<'a>(key: &[u8], record: &'a [u8]) -> Option<(u8, &'a [u8])> {
     let (body, sum) = record.split_last_chunk::<CRC>()?;
     let (version, value) = body.split_first()?;
-    (*version == VERSION && crc(key, body) == *sum).then(|| value.to_vec())
+    (crc(key, body) == *sum).then_some((*version, value))
 }
 
 #[cfg(test)]
@@ -182,6 +260,34 @@ mod tests {
         let side = SledSide::open(&state).expect("opens");
         assert_eq!(side.get(node(2), "user.DOSATTRIB").as_deref(), Some(&b"two"[..]));
         assert!(side.knows("user.other") && !side.knows("security.NTACL"));
+    }
+
+    #[test]
+    fn large_values_are_in_pieces() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = State::open(dir.path(), Duration::from_secs(5)).unwrap_or_else(|e| panic!("{e:?}"));
+        let side = SledSide::open(&state).expect("opens");
+        let value = |len: usize| (0..len).map(|n| (n / 7) as u8).collect::<Vec<_>>();
+        // Another's name that begins like it stays out of it.
+        side.put(node(1), "security.NTACL2", &value(9000));
+        for len in [70_000, PIECE + 1, 0, PIECE, 3 * PIECE, 5] {
+            side.put(node(1), "security.NTACL", &value(len));
+            assert_eq!(side.get(node(1), "security.NTACL"), Some(value(len)), "{len}");
+            let records = side.tree.scan_prefix(record_key(node(1), "")).count();
+            let pieces = if len > PIECE { len.div_ceil(PIECE) } else { 0 };
+            assert_eq!(records, 1 + pieces + 1 + 3, "{len}: none is left over");
+        }
+        assert_eq!(side.get(node(1), "security.NTACL2"), Some(value(9000)));
+        // As they were before there were pieces.
+        let key = record_key(node(2), "security.NTACL");
+        side.tree.insert(&key, encode(&key, &value(50_000))).expect("inserts");
+        assert_eq!(side.get(node(2), "security.NTACL"), Some(value(50_000)));
+        // One that is cut.
+        side.put(node(1), "security.NTACL", &value(9000));
+        side.tree.remove(piece_key(&record_key(node(1), "security.NTACL"), 1)).expect("removes");
+        assert_eq!(side.get(node(1), "security.NTACL"), None);
+        side.remove(node(1));
+        assert_eq!(side.tree.scan_prefix(record_key(node(1), "")).count(), 0);
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn hash(n: usize) -> NtHash {
 const NODE: NodeKey = NodeKey { dev: 7, ino: 1 };
 /// As much of a stream as there is in one record.
 const CHUNK: usize = 4096;
+const DESCRIPTOR: usize = 60_000;
 
 fn stream(n: usize) -> (Vec<u8>, Option<Vec<u8>>) {
     (format!("stream {n}").into_bytes(), Some(vec![n as u8; CHUNK]))
@@ -89,6 +90,8 @@ fn a_full_disk_takes_no_more_users_streams_and_attributes_and_loses_none() {
     state.users.add("bob", hash(0)).expect("there is room");
     side.edit(vec![stream(0)]).expect("there is room");
     side.put(NODE, "user.one", b"one");
+    let large = |n| format!("security {n}");
+    (0..3).for_each(|n| side.put(NODE, &large(n), &[7; DESCRIPTOR]));
     small.fill();
 
     // What is left of the room that was had before does for some more.
@@ -101,6 +104,7 @@ fn a_full_disk_takes_no_more_users_streams_and_attributes_and_loses_none() {
     assert!(is_full(&state.users.set_hash("alice", hash(1))));
     assert!(is_full(&state.users.remove("bob")));
     side.put(NODE, "user.two", b"two");
+    side.put(NODE, &large(3), &[7; DESCRIPTOR]);
     side.remove(NODE);
 
     let holds = |state: &State, side: &SledSide, what: &str| {
@@ -111,7 +115,8 @@ fn a_full_disk_takes_no_more_users_streams_and_attributes_and_loses_none() {
         }
         assert_eq!(side.record(&stream(streams).0), Ok(None), "{what}");
         assert_eq!(side.get(NODE, "user.one").as_deref(), Some(&b"one"[..]), "{what}");
-        assert_eq!(side.get(NODE, "user.two"), None, "{what}");
+        (0..3).for_each(|n| assert!(side.get(NODE, &large(n)).is_some(), "{what}: {n}"));
+        assert!(side.get(NODE, "user.two").is_none() && side.get(NODE, &large(3)).is_none(), "{what}");
     };
     holds(&state, &side, "while it is full");
     drop((state, side));
@@ -122,6 +127,7 @@ fn a_full_disk_takes_no_more_users_streams_and_attributes_and_loses_none() {
     state.users.remove("bob").expect("there is room again");
     side.edit(vec![stream(streams)]).expect("there is room again");
     side.put(NODE, "user.two", b"two");
+    side.put(NODE, &large(3), &[7; DESCRIPTOR]);
     state.sync().expect("it is written");
     drop((state, side));
     let (state, side) = open(&dir);
@@ -129,6 +135,7 @@ fn a_full_disk_takes_no_more_users_streams_and_attributes_and_loses_none() {
     assert!(state.users.find("bob").is_none());
     assert_eq!(side.record(&stream(streams).0), Ok(stream(streams).1));
     assert_eq!(side.get(NODE, "user.two").as_deref(), Some(&b"two"[..]));
+    assert_eq!(side.get(NODE, &large(3)).as_deref(), Some(&[7; DESCRIPTOR][..]));
     side.remove(NODE);
     assert_eq!(side.get(NODE, "user.one"), None);
 }
