@@ -88,23 +88,14 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 /// worker.
 pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
     let request = CreateRequest::decode(&mut body).ok()?;
-    let opens = matches!(request.create_disposition, CreateDisposition::OPEN | CreateDisposition::OPEN_IF);
-    // What is cached has to be watched first, which takes system calls.
-    let oplock = !matches!(request.requested_oplock_level, OplockLevel::NONE | OplockLevel::LEASE);
-    if !opens || oplock || request.create_options.contains(CreateOptions::DELETE_ON_CLOSE) {
+    if !only_opens(&request) {
         return None;
     }
     let tree = Arc::clone(ctx.tree().ok()?);
     check::request(&request, tree.token.is_privileged()).ok()?;
     let disk = tree.share.disk()?;
     let contexts = contexts::Asked::read(&request.create_contexts, is_smb3(ctx)).ok()?;
-    // What is to be on disk before the answer waits for that.
-    let leases = request.requested_oplock_level == OplockLevel::LEASE;
-    let waits = disk.settings.continuous_availability && (leases || contexts.durable.is_some());
-    if waits
-        || contexts.instance.is_some()
-        || matches!(contexts.durable, Some(durable::Asked::Reconnect { .. }))
-    {
+    if waits_for_the_disk(disk, &request, &contexts) || contexts.instance.is_some() {
         return None;
     }
     recall::admit(ctx).ok()?;
@@ -145,6 +136,20 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
         Err(Fail::Pending) => None,
         existing => Some(existing.and_then(|done| opening.finish(done, reply))),
     }
+}
+
+fn only_opens(request: &CreateRequest<'_>) -> bool {
+    let opens = matches!(request.create_disposition, CreateDisposition::OPEN | CreateDisposition::OPEN_IF);
+    // What is cached has to be watched first, which takes system calls.
+    let oplock = !matches!(request.requested_oplock_level, OplockLevel::NONE | OplockLevel::LEASE);
+    opens && !oplock && !request.create_options.contains(CreateOptions::DELETE_ON_CLOSE)
+}
+
+/// Something of it is to be on disk before the answer, or the file behind a handle has to be looked at.
+fn waits_for_the_disk(disk: &Disk, request: &CreateRequest<'_>, asked: &contexts::Asked) -> bool {
+    let leases = request.requested_oplock_level == OplockLevel::LEASE;
+    (disk.settings.continuous_availability && (leases || asked.durable.is_some()))
+        || matches!(asked.durable, Some(durable::Asked::Reconnect { .. }))
 }
 
 fn is_smb3(ctx: &Ctx<'_>) -> bool {

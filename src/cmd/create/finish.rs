@@ -23,11 +23,10 @@ struct Cached {
 
 impl Create<'_, '_, '_> {
     pub(super) fn finish(&mut self, done: Done, reply: &mut Reply) -> Handled {
-        let tree = Arc::clone(self.ctx.tree()?);
-        let Done { object, path, described, .. } = &done;
+        let Done { object, stat, path, described, .. } = &done;
         let (described, backup) = (*described, self.backup_intent());
-        let subject = contexts::Subject { object, stat: &done.stat, path, described, backup };
-        let mut answers = contexts::answer(self.asked, &tree, &subject)?;
+        let subject = contexts::Subject { object, stat, path, described, backup };
+        let mut answers = contexts::answer(self.asked, self.ctx.tree()?, &subject)?;
         let (stat, action, leased) = (done.stat, done.action, done.leased);
         let open = self.enter(done)?;
         let cached = self.cache(&open, leased);
