@@ -11,6 +11,7 @@
 
 mod codec;
 mod keeper;
+mod pieces;
 mod record;
 mod sled;
 mod snapshot;

@@ -7,6 +7,7 @@
 //! batch has a number, and beside the database stands the last one that was answered for.
 
 use super::codec::{decode, encode, key};
+use super::pieces::{Key, Pieces};
 use super::record::Record;
 use super::{Done, Edit, HandleStore};
 use crate::sys::room::{ROOM, reserve};
@@ -22,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const TREE: &str = "handles";
-/// The number of the last batch. No handle has a key of this length.
+/// The number of the last batch. No handle, nor a piece of one, has a key of this length.
 const SERIAL: &[u8] = b"serial";
 /// Beside the database.
 const SERIAL_FILE: &str = "serial";
@@ -32,14 +33,14 @@ const GROUP: usize = 4096;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Key and value; none: it goes.
-type Change = ([u8; 8], Option<Vec<u8>>);
+type Change = (Key, Option<Vec<u8>>);
 
 struct Write {
     changes: Vec<Change>,
     done: Option<Done>,
 }
 
-/// Key: FileId.Persistent (8 bytes, big endian). Value: see [`super::codec`].
+/// Key: FileId.Persistent (8 bytes, big endian). Value: see [`super::codec`]; of a long one its first piece ([`super::pieces`]).
 pub struct SledHandles {
     loaded: Mutex<Vec<Record>>,
     writes: Mutex<Option<Sender<Write>>>,
@@ -52,24 +53,22 @@ impl SledHandles {
         let tree = db.open_tree(TREE)?;
         let mut loaded = Vec::new();
         let mut bad = sled::Batch::default();
-        for item in &tree {
-            let (key, value) = item?;
-            if *key == *SERIAL {
-                continue;
-            }
+        let (records, mut pieces) = Pieces::read(&tree, SERIAL, &mut bad)?;
+        for (key, value) in records {
             match decode(&key, &value) {
                 Ok(record) => loaded.push(record),
                 Err(why) => {
                     log::error!("a handle of the database is lost: {why}");
-                    bad.remove(key);
+                    pieces.change(&mut bad, &key, None);
                 }
             }
         }
         tree.apply_batch(bad)?;
+        pieces.done(true);
         let serial = Serial::open(&tree, dir)?;
         // Open from now on, so that it can be synced when there are no descriptors left.
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db"))?;
-        let disk = Disk { db: db.clone(), tree, file, serial, owed: BTreeMap::new(), failing: false };
+        let disk = Disk { db: db.clone(), tree, pieces, file, serial, owed: BTreeMap::new(), failing: false };
         let (writes, queue) = channel();
         let thread =
             std::thread::Builder::new().name("handles".to_owned()).spawn(move || disk.run(&queue))?;
@@ -115,11 +114,12 @@ impl Drop for SledHandles {
 struct Disk {
     db: sled::Db,
     tree: sled::Tree,
+    pieces: Pieces,
     file: File,
     serial: Serial,
     /// What could not be written, and nobody was told. A crash takes it: then handles are as they were before, which is all
     /// that was promised of them, and one that was closed is there until its time is up.
-    owed: BTreeMap<[u8; 8], Option<Vec<u8>>>,
+    owed: BTreeMap<Key, Option<Vec<u8>>>,
     /// The last batch was not written.
     failing: bool,
 }
@@ -153,15 +153,11 @@ impl Disk {
         let new = group.iter().flat_map(|write| &write.changes).map(|(key, value)| (key, value));
         for (key, value) in self.owed.iter().chain(new) {
             changes += 1;
-            match value {
-                Some(value) => {
-                    size += value.len() as u64;
-                    batch.insert(key, &**value);
-                }
-                None => batch.remove(key),
-            }
+            size += value.as_ref().map_or(0, Vec::len) as u64;
+            self.pieces.change(&mut batch, key, value.as_deref());
         }
         let result = self.commit(batch, size);
+        self.pieces.done(result.is_ok());
         self.tell(&result, changes);
         match result {
             Ok(()) => self.owed.clear(),

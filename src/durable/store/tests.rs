@@ -204,6 +204,42 @@ fn the_store_has_what_was_put_and_not_removed() {
     assert!(store.load().is_empty(), "once");
 }
 
+/// No page of the database is to be large.
+#[test]
+fn a_handle_with_many_locks_is_kept_in_pieces() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let locked = |persistent, count: u64| {
+        let lock = |n| LockRange { offset: n, length: 1, exclusive: true };
+        Record { locks: (0..count).map(lock).collect(), ..full(persistent) }
+    };
+    let put = |record| Edit::Put(Box::new(record));
+    let (mut db, mut store) = open(dir.path());
+    for (count, stored) in [(10_000, 42), (3, 1), (1_000, 5), (200, 1), (300, 2)] {
+        written(&store, vec![put(locked(1, 5)), put(locked(2, count)), put(locked(3, 5))]);
+        let tree = db.open_tree("handles").expect("a tree");
+        let of = |id| tree.scan_prefix(codec::key(id)).values().map(|value| value.expect("reads").len());
+        assert_eq!((of(1).count(), of(2).count(), of(3).count()), (1, stored, 1), "{count}");
+        assert!(of(2).all(|len| len <= 4096));
+        drop((tree, store));
+        drop(db);
+        (db, store) = open(dir.path());
+        assert_eq!(store.load(), [locked(1, 5), locked(2, count), locked(3, 5)], "{count}");
+    }
+    written(&store, vec![Edit::Remove(2)]);
+    let tree = db.open_tree("handles").expect("a tree");
+    assert_eq!(tree.scan_prefix(codec::key(2)).count(), 0);
+    // Whole, as it was before there were pieces; and one of which a piece is lost.
+    tree.insert(codec::key(4), encode(&locked(4, 1000))).expect("inserts");
+    written(&store, vec![put(locked(1, 1000))]);
+    tree.remove([&codec::key(1)[..], &[0, 1]].concat()).expect("removes");
+    drop((tree, store));
+    drop(db);
+    let (db, store) = open(dir.path());
+    assert_eq!(store.load(), [locked(3, 5), locked(4, 1000)]);
+    let tree = db.open_tree("handles").expect("a tree");
+    assert_eq!(tree.scan_prefix(codec::key(1)).count(), 0, "nothing of it is left over");
+}
+
 #[test]
 fn all_who_wait_are_answered() {
     let dir = tempfile::tempdir().expect("a directory");
