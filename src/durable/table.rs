@@ -11,11 +11,12 @@
 //!   it failed, or the open was used   it is done                     it is done
 //! ```
 //!
-//! Windows differs in one of these: of what is under way, since it waits for an oplock, it says ACCESS_DENIED (the open is
-//! there, but not durable yet), and of what waits for a lease on the handle it knows nothing yet, so that the second one waits as
-//! well and ends in SHARING_VIOLATION. Clients, Windows's own among them, come again at FILE_NOT_AVAILABLE alone (3.2.5.1): told
-//! anything else, the application fails where in a moment the file would have been open. smbtorture has each of these twice,
-//! `smb2.replay.dhv2-pending*-sane` and `-windows`, which send the same and want one or the other: the former are required.
+//! Windows differs in one of these, as smbtorture has it. Of what waits for an oplock or for W of a lease it says ACCESS_DENIED
+//! (as if it found the open and took it for none that is durable), and what waits for H of a lease it does not see: the second
+//! one waits as well, and ends in SHARING_VIOLATION. The specification knows opens only, and none that is under way. Windows as a
+//! client comes again at FILE_NOT_AVAILABLE (3.2.5.1), and not at these two, which fail the application where in a moment
+//! the file would have been open. smbtorture has each case twice, `smb2.replay.dhv2-pending*-sane` and `-windows`, which send the
+//! same and want one or the other: the former are required.
 
 use super::reconnect::{self, Ask, Handle, Lease};
 use crate::posix::RelPath;
