@@ -8,9 +8,10 @@ use crate::fsa::LeaseId;
 use crate::session::open::{Break, Breaks, Notice, Unheard};
 use crate::session::{Lease, Open, Session};
 use crate::sys::socket::unacknowledged;
-use crate::types::{ConnId, LeaseState, MessageId};
+use crate::types::{ConnId, LeaseState, MessageId, SessionId};
 use crate::wire::header::{Command, Header};
 use crate::wire::oplock_break::OplockBreak;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -72,6 +73,19 @@ impl Holder {
         };
         effects::carry_out(gate, effects);
         self.opens(gate).iter().for_each(|open| gate.keeper.changed(open));
+    }
+
+    /// He is away, and his handles are persistent: when he is back he gets what he had, and then the break. Linux 6.1 sends the
+    /// locks that it kept to itself under a lease when that is broken, and not if it only finds it gone.
+    fn put_off(&self, gate: &Gate) {
+        let Holder::Lease(lease) = self else { return };
+        for open in self.opens(gate).iter().filter(|open| open.session() == SessionId(0)) {
+            let leased = lease.area.rules.lock().lease_of(open.open_id());
+            if let (Some(leased), Some(durability)) = (leased, open.durability.get()) {
+                durability.taken.fetch_or(leased.state.bits(), Ordering::SeqCst);
+                durability.outdated.store(true, Ordering::SeqCst);
+            }
+        }
     }
 
     /// An oplock is the session's of its open, and any of its channels will do. A lease is the client's, and any of its
@@ -194,6 +208,7 @@ fn send(gate: &Arc<Gate>, holder: &Holder, due: Break, mut before: Option<Unhear
         let serial = holder.breaks().sent(session.conn, due, before);
         expect_answer(gate, holder, serial);
     } else if due.acknowledge {
+        holder.put_off(gate);
         holder.give_up(gate);
     }
 }

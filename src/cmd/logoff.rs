@@ -1,8 +1,9 @@
 //! LOGOFF (MS-SMB2 3.3.5.6), and every other way in which a session or a connection ends.
 
 use super::{Ctx, Gate, Handled, Reply, breaks, close};
+use crate::conn::Connection;
 use crate::session::{Open, Session};
-use crate::types::{ConnId, NtStatus};
+use crate::types::NtStatus;
 use crate::wire::codec::Reader;
 use crate::wire::logoff::{LogoffRequest, LogoffResponse};
 use std::sync::Arc;
@@ -78,17 +79,15 @@ pub fn give_up(gate: &Arc<Gate>, now: Instant) {
     }
 }
 
-/// A connection is lost: sessions that have no other channel end with it.
-pub fn end_connection(gate: &Arc<Gate>, conn: ConnId) {
-    for session in gate.sessions.of_connection(conn) {
-        session.end_setup(conn);
-        if session.drop_channel(conn) {
+/// A connection is lost, and can be found no more: sessions that have no other channel end with it.
+pub fn end_connection(gate: &Arc<Gate>, conn: &Connection) {
+    for session in gate.sessions.of_connection(conn.id) {
+        session.end_setup(conn.id);
+        if session.drop_channel(conn.id) {
             end_session(gate, &session, Durable::Wait);
         } else {
-            breaks::told_again(gate, &session, conn);
+            breaks::told_again(gate, &session, conn.id);
         }
     }
-    if let Some(conn) = gate.conn(conn) {
-        breaks::leases_told_again(gate, &conn);
-    }
+    breaks::leases_told_again(gate, conn);
 }

@@ -40,7 +40,7 @@ pub async fn run(gate: Arc<Gate>, conn: Arc<Connection>) {
     conn.end(why.clone());
     log::info!("{}: connection closed: {why}", conn.peer);
     gate.remove_conn(conn.id);
-    cmd::logoff::end_connection(&gate, conn.id);
+    cmd::logoff::end_connection(&gate, &conn);
     for flight in conn.flights.all() {
         if flight.outlives() && gate.sessions.get(flight.session).is_some() {
             continue;

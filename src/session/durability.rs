@@ -1,7 +1,7 @@
 //! What an open keeps beside itself so that it can be found again: by the CREATE that made it, sent once more, and after
 //! its connection is lost (MS-SMB2 3.3.1.10: Open.IsDurable, CreateGuid, ClientGuid, DurableOwner).
 
-use crate::types::{FileTime, Guid};
+use crate::types::{FileTime, Guid, LeaseState};
 use crate::wire::create::CreateAction;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,8 +22,10 @@ pub struct Durability {
     /// Open.ResiliencyTimeout in milliseconds. Zero: Open.IsResilient is FALSE.
     pub resilience: AtomicU32,
     /// The file was changed, perhaps by others, while no server ran: what is cached of it is broken once its client is back
-    /// and can be told. Or what its client cached could not be had again.
+    /// and can be told. Or what its client cached could not be had again, or was broken while he was away.
     pub outdated: AtomicBool,
+    /// What was taken from its lease while its client was away: it gets that back, and then its break. LeaseState.
+    pub taken: AtomicU32,
     pub keeping: Keeping,
 }
 
@@ -38,6 +40,7 @@ impl Durability {
             persistent: false.into(),
             resilience: Default::default(),
             outdated: false.into(),
+            taken: Default::default(),
             keeping: Keeping::default(),
         }
     }
@@ -51,6 +54,10 @@ impl Durability {
     pub fn resilience(&self) -> Option<Duration> {
         let timeout = Duration::from_millis(self.resilience.load(Ordering::Acquire).into());
         Some(timeout).filter(|timeout| !timeout.is_zero())
+    }
+
+    pub fn taken(&self) -> LeaseState {
+        LeaseState::from_bits_truncate(self.taken.load(Ordering::SeqCst))
     }
 
     pub fn make_resilient(&self, timeout: Duration) {

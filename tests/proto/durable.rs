@@ -18,6 +18,7 @@ use smbgate::wire::logoff::LogoffRequest;
 
 use crate::client::{Client, Offer, Opened, create};
 use crate::common::{OTHER, PASSWORD, Server, USER};
+use crate::leases::{RWH, file, leased};
 
 const GUID: Guid = Guid([7; 16]);
 const MINUTE: u32 = 60_000;
@@ -336,4 +337,24 @@ fn a_deleted_file_is_not_kept_by_a_handle_that_waits() {
     );
     assert_eq!(c.close(again.file_id), NtStatus::SUCCESS);
     assert!(!server.path("share").join("file").exists());
+}
+
+/// Nor does it come back with a lease that is broken already, and of which nobody tells its client any more.
+#[test]
+fn a_handle_whose_lease_is_being_broken_yields_when_its_client_is_lost() {
+    let server = Server::plain();
+    let offer = Offer::default();
+    let mut c = server.client_with(&offer);
+    let mut request = leased(file("file"), 1, RWH, None);
+    request.create_contexts.push(v2(GUID, MINUTE));
+    let held = c.create(&request).unwrap().file_id;
+    let mut other = server.client();
+    let waits = other.send(&file("file"));
+    c.lease_broken();
+    drop(c);
+    assert!(other.wait(waits).opened().is_ok());
+    let mut c = server.client_with(&offer);
+    let mut again = leased(file("file"), 1, RWH, None);
+    again.create_contexts = [again.create_contexts, back_v2(held, GUID).create_contexts].concat();
+    assert_eq!(c.create(&again).err(), Some(NtStatus::OBJECT_NAME_NOT_FOUND));
 }

@@ -13,7 +13,7 @@ use smbgate::wire::oplock_break::{
 use smbgate::wire::set_info::SetInfoRequest;
 
 use crate::channels::oplock_broken;
-use crate::client::{Client, Opened, Reply, create};
+use crate::client::{Client, Offer, Opened, Reply, create};
 use crate::common::Server;
 
 pub const R: LeaseState = LeaseState::READ;
@@ -138,6 +138,22 @@ fn a_client_that_is_gone_keeps_nobody_waiting() {
     b.wait_interim(waits);
     drop(a);
     assert_eq!(state(&b.wait(waits).opened().unwrap()), RWH);
+}
+
+#[test]
+fn a_break_that_is_lost_with_its_connection_is_told_on_another() {
+    let server = Server::plain();
+    let offer = Offer::default();
+    let (mut first, mut second) = (server.client_with(&offer), server.client_with(&offer));
+    let held = second.create(&leased(file("file"), 1, RWH, None)).unwrap();
+    assert_eq!(state(&held), RWH);
+    let mut other = server.client();
+    let waits = other.send(&file("file"));
+    assert_eq!(first.lease_broken().new_lease_state, RH);
+    drop(first);
+    assert_eq!(second.lease_broken().new_lease_state, RH);
+    assert_eq!(second.acknowledge(1, RH), NtStatus::SUCCESS);
+    assert!(other.wait(waits).opened().is_ok());
 }
 
 #[test]

@@ -168,6 +168,34 @@ fn while_it_waits_others_are_told_to_wait() {
     assert_eq!(back_batch.oplock, OplockLevel::BATCH);
 }
 
+/// As after a restart: Linux sends the locks that it kept to itself when it is told of the break.
+#[test]
+fn what_is_broken_while_its_client_is_away_is_told_when_he_is_back() {
+    let server = available();
+    let offer = offer();
+    let mut c = server.client_with(&offer);
+    let mut request = leased(file("file"), 1, RWH, None);
+    request.create_contexts.push(asking(GUID));
+    let held = c.create(&request).unwrap().file_id;
+    std::fs::File::open(server.path("share").join("file")).unwrap();
+    assert_eq!(c.lease_broken().new_lease_state, RH);
+    drop(c);
+    wait_until(|| server.status().contains(" waits "));
+
+    let mut c = server.client_with(&offer);
+    let mut again = leased(file("file"), 1, RWH, None);
+    again.create_contexts.push(returning(held, GUID));
+    assert_eq!(state(&c.create(&again).unwrap()), RWH);
+    // All of it, or the same as before if he is back in no time.
+    let left = c.lease_broken().new_lease_state;
+    assert!([NONE, RH].contains(&left), "{left:?}");
+    assert_eq!(c.call(&lock(held, 0, EXCLUSIVE)).status(), NtStatus::SUCCESS);
+    assert_eq!(c.acknowledge(1, left), NtStatus::SUCCESS);
+    let mut other = server.client();
+    let opened = other.create(&file("file")).unwrap().file_id;
+    assert_eq!(other.call(&lock(opened, 0, EXCLUSIVE)).status(), NtStatus::LOCK_NOT_GRANTED);
+}
+
 #[test]
 fn nobody_else_gets_it() {
     let mut server = available();

@@ -2,15 +2,18 @@
 //! more because its answer was lost (3.3.5.9.10).
 
 use super::{contexts, durable};
-use crate::cmd::{Ctx, Handled, Post, Reply, breaks, times};
+use crate::cmd::{Ctx, Gate, Handled, Post, Reply, breaks, effects, times};
 use crate::durable::{place_of, reconnect};
 use crate::session::{Open, Session, TreeConnect};
-use crate::types::{CreateOptions, FileId, Guid, NtStatus, OplockLevel};
+use crate::types::{CreateOptions, FileId, Guid, NtStatus, OplockLevel, SessionId};
 use crate::wire::create::{CreateAction, CreateRequest, CreateResponse};
 use crate::wire::create_context::{CreateContext, CreateContexts, Lease, find, name};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A client has taken in the answer to its CREATE by then.
+const TAKEN_IN: Duration = Duration::from_millis(200);
 
 /// The answer to a CREATE that was done before: what it led to, as it is now. As with Windows, who asks for less this
 /// time is told of no more; nothing of the open changes. If it waits for its client he is back, as with DH2C.
@@ -44,7 +47,7 @@ pub fn replayed(
     answers.extend(asked.durable.and_then(|asked| durable::context(asked, granted, persistent)));
     answers.extend(lease);
     let create_action = durability.map_or(CreateAction::OPENED, |d| d.action);
-    outdate(ctx, open);
+    outdate(ctx.gate, open);
     ctx.file = Some(open.id);
     CreateResponse { oplock_level, create_action, create_contexts: answers, ..answer }
         .encode(&mut reply.body());
@@ -96,7 +99,7 @@ pub fn returned(
 ) -> Handled {
     let (open, answer) = come_back(ctx, request, file_id, v2)?;
     let (oplock_level, lease) = held(&open, lease_of(&request.create_contexts).as_ref())?;
-    outdate(ctx, &open);
+    outdate(ctx.gate, &open);
     let create_contexts = lease.into_iter().collect();
     CreateResponse { oplock_level, create_contexts, ..answer }.encode(&mut reply.body());
     Ok(NtStatus::SUCCESS)
@@ -130,6 +133,7 @@ fn come_back(
     })?;
     match resume(ctx, &tree, &session, &open) {
         Ok(answer) => {
+            give_back(&open);
             ctx.file = Some(open.id);
             ctx.post = Some(Post::Opened(Arc::clone(&open)));
             Ok((open, answer))
@@ -158,14 +162,34 @@ fn resume(
     Ok(answer)
 }
 
-/// Others may have changed the file before this server ran. The client gets what it had, and then its break.
-fn outdate(ctx: &mut Ctx<'_>, open: &Open) {
+/// What was taken from its lease while its client was away, as far as it can be had: he is told of that after the answer.
+fn give_back(open: &Open) {
     let (Some(disk), Some(durability)) = (open.share().disk(), open.durability.get()) else { return };
-    if open.is_outdated() {
-        ctx.effects.extend(disk.area.rules.lock().outdate(open.open_id()));
-        // From here on its record says that.
-        durability.outdated.store(false, Ordering::SeqCst);
+    let taken = durability.taken();
+    if !taken.is_empty() {
+        let _ = disk.area.rules.lock().request_lease(open.open_id(), taken, disk.area.now());
+        durability.taken.store(0, Ordering::SeqCst);
     }
+}
+
+/// Others may have changed the file while its client was away. He gets what he had, and then its break: not at once, since Linux
+/// 6.1 takes one that comes with the answer for one of what it had before.
+fn outdate(gate: &Arc<Gate>, open: &Arc<Open>) {
+    if !open.is_outdated() {
+        return;
+    }
+    let (gate, open) = (Arc::clone(gate), Arc::clone(open));
+    gate.runtime.clone().spawn(async move {
+        tokio::time::sleep(TAKEN_IN).await;
+        let (Some(disk), Some(durability)) = (open.share().disk(), open.durability.get()) else { return };
+        // Else he is away again, and is told when he is back.
+        if open.is_outdated() && open.session() != SessionId(0) {
+            let effects = disk.area.rules.lock().outdate(open.open_id());
+            // From here on its record says that.
+            durability.outdated.store(false, Ordering::SeqCst);
+            effects::carry_out(&gate, effects);
+        }
+    });
 }
 
 /// What an open is now, but for what it caches. Blocks.

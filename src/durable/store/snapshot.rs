@@ -50,7 +50,7 @@ pub fn of(open: &Open, known: &mut Option<FileTime>) -> Option<Record> {
         oplock: kept.oplock,
         lease: kept.lease.map(|lease| LeaseRecord {
             id: lease.id,
-            state: lease.state,
+            state: lease.state | durability.taken(),
             version2: lease.version2,
             epoch: lease.epoch,
             parent: lease.parent,
