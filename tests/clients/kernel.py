@@ -8,7 +8,8 @@ mount what users do all day, traces.sh what some programs do when they save, in 
 server's machine write to one tree, and in survive.py programs go on writing whatever becomes of the server and the connection
 (ARGS of both: the mount's options, then the cases). The shares are in DIRECTORY, or on a new btrfs in a file (root,
 btrfs-progs), else in /var/tmp; writers.py has some more, on FILE_SYSTEM (btrfs, bindfs, sshfs, mergerfs; all of them unless
-some are named, as far as this machine has them). npm is the host's, where it has one. PCAP=FILE keeps what went over the wire.
+some are named, as far as this machine has them). npm is the host's, where it has one. PCAP=FILE keeps what went over the wire,
+LOG=FILE what the server said.
 """
 
 import argparse
@@ -25,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "common"))
 import fuse
 import image
-from servers import KINDS, SHARED
+from servers import KINDS, SHARED, Smbgate
 
 MOUNTS = ["vers=2.1", "vers=3.0", "vers=3.0,seal", "vers=3.1.1", "vers=3.1.1,seal"]
 
@@ -60,6 +61,8 @@ class Machine:
             self.passed = sum(line.startswith("ok") for line in lines)
             self.failed = sum(line.startswith("FAIL") for line in lines)
             self.problems += server.panics()
+            if "LOG" in os.environ:
+                shutil.copy(server.log, os.environ["LOG"])
             # A script that did not come to its end says so by the machine's status, or by having said nothing.
             if vm.returncode > 1 or vm.returncode != (self.failed > 0) or not lines:
                 self.problems.append(f"{script}: the machine ended with {vm.returncode}")
@@ -133,9 +136,10 @@ def writers(server, far):
     trees = {share: {"path": server.path(share)} for share in server.shares}
     for share, directories in far.items():
         trees[share] |= {"far": directories, "plain": server.path(f"{share}-plain")}
+    status = [server.binary, "status", "--json", "--config", server.config] if isinstance(server, Smbgate) else []
     known = {"USER2": user, "PASS2": password, "WRITERS": os.path.join(HERE, "writers.py"), "LOGS": server.dir,
              "SERVER_PID": os.path.join(server.dir, "server.pid"), "TREES": json.dumps(trees),
-             "STATUS": json.dumps([server.binary, "status", "--json", "--config", server.config] if far else [])}
+             "STATUS": json.dumps(status)}
     if "view" in server.shares["share"]:
         known["VIEW"] = server.shares["share"]["view"]
     return [word for name, value in known.items() for word in ("--env", f"{name}={value}")]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Programs on the kernel's client write while the connection is cut, the server killed, upgraded, restarted (see kernel.py):
-none of them sees an error, what is on the disk in the end is what they wrote, and their locks are held throughout.
+none of them sees an error, what is on the disk in the end is what they wrote, their locks are held throughout, and the server
+has the open that each began with, not a new one.
 
     survive.py OPTIONS [EVENT|MOUNT ...]      in the virtual machine; one line "CASE ok|FAIL EVENT MOUNT" each
 
@@ -13,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -30,7 +32,8 @@ MOUNTS = {
     "persistent_uncached": ("available", "persistenthandles,cache=none"),
 }
 # What happens. The signals go to the server, which kernel.py starts anew when it is gone.
-EVENTS = {"connection_cut": None, "server_killed": "KILL", "server_upgraded": "USR2", "server_restarted": "TERM"}
+EVENTS = {"connection_cut": None, "server_killed": "KILL", "server_upgraded": "USR2", "server_restarted": "TERM",
+          "connection_cut_in_a_break": None, "server_killed_in_a_break": "KILL"}
 TIMES = 2
 BLOCK = 16384
 # The lock is on the first half of the file, and on all that may ever be in the other.
@@ -39,10 +42,10 @@ LOCKED = 64 * BLOCK
 PATIENCE = 60
 
 # What this client (Linux 6.1) tells a program whose fsync, or write past the cache, is under way when the connection is lost, or
-# comes first after that: an fsync does not ask for the handle again, as reads and writes do (seen on the wire: FLUSH goes out
-# with the file id of before). A page that could not be sent for it is forgotten, so what was written since the last fsync is
-# written again, and then it succeeds.
-ONCE_MORE = {"fsync": (errno.EAGAIN, errno.EBADF, errno.ECONNABORTED), "write": (errno.EAGAIN, errno.ECONNABORTED)}
+# comes first after that: once for each event. EAGAIN and ECONNABORTED are its own: no request was answered with an error. EBADF: an
+# fsync does not ask for the handle again, as reads and writes do, and FLUSH goes out with the file id of before. A page that could
+# not be sent for it is forgotten, so what was written since the last fsync is written again, and then it succeeds.
+ONCE_MORE = {"fsync": (errno.EAGAIN, errno.EBADF, errno.ECONNABORTED), "write": (errno.ECONNABORTED,)}
 
 
 class Writer(threading.Thread):
@@ -51,8 +54,12 @@ class Writer(threading.Thread):
     def __init__(self, name, path):
         super().__init__(daemon=True)
         self.name, self.path = name, path
+        self.share, self.file_name = MOUNTS[name][0], os.path.basename(path)
+        self.on_disk = f"{json.loads(os.environ['TREES'])[self.share]['path']}/{self.file_name}"
+        self.seen_from_elsewhere = f"/m/other-{self.share}/{self.file_name}"
         self.kept, self.wrong, self.synced, self.slowest = bytearray(), "", 0, 0.0
-        self.again = collections.Counter()
+        # What may fail since the last event, and did.
+        self.excused, self.again = set(), collections.Counter()
         # Where blocks were written since the last fsync.
         self.unsynced = set()
         self.enough = threading.Event()
@@ -94,20 +101,20 @@ class Writer(threading.Thread):
         self.unsynced.add(at)
 
     def does(self, what, call, *args):
-        for _ in range(5):
+        while True:
             try:
                 done = call(self.file, *args)
                 if what == "fsync":
                     self.unsynced.clear()
                 return done
             except OSError as e:
-                if e.errno not in ONCE_MORE.get(what, ()):
-                    raise AssertionError(f"{what} {args[-1:]}: {e}") from e
+                if what not in self.excused or e.errno not in ONCE_MORE[what]:
+                    raise AssertionError(f"{what} {args[-1:]}: {e}, after {dict(self.again)}") from e
+                self.excused.discard(what)
                 self.again[f"{what} {errno.errorcode[e.errno]}"] += 1
             if what == "fsync":
                 for at in sorted(self.unsynced or {len(self.kept) - BLOCK}):
                     self.does("write", os.pwrite, bytes(self.kept[at:at + BLOCK]), at)
-        raise AssertionError(f"{what} {args[-1:]}: in vain")
 
     def goes_on(self, began):
         """Two more syncs: the second began after this was asked."""
@@ -118,15 +125,59 @@ class Writer(threading.Thread):
             time.sleep(0.02)
         self.slowest = max(self.slowest, time.monotonic() - began)
 
+    def has(self, first, now):
+        """The handle that the server had of it at first, and none besides."""
+        persistent = "persistenthandles" in MOUNTS[self.name][1]
+        if first is not None and not self.wrong:
+            if len(first) != 1 or first[0]["durable_seconds"] is None or first[0]["persistent"] != persistent:
+                self.wrong = f"no handle that survives: {first}"
+            elif [open["id"] for open in now] != [first[0]["id"]] or not now[0]["session"]:
+                self.wrong = f"not the handle of before, which was {first}: {now}"
+
 
 def host(command):
     return subprocess.run(["hostctl", "hook", command], capture_output=True, text=True, timeout=60).stdout.strip()
 
 
-def happen(event):
+class Shell:
+    """Runs commands though writers hang: it is a process from before they opened their files, so that no file is flushed when it
+    starts another."""
+
+    def __init__(self):
+        self.bash = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, command):
+        print(f"{{ {command}; }} >/dev/null; echo $?", file=self.bash.stdin, flush=True)
+        if self.bash.stdout.readline() != "0\n":
+            raise RuntimeError(command)
+
+    def close(self):
+        self.bash.stdin.close()
+        self.bash.wait()
+
+
+def happen(event, writers, shell):
+    for writer in writers:
+        writer.excused = set(ONCE_MORE)
     signal = EVENTS[event]
-    request = ["hook", f"kill -{signal} $(cat {os.environ['SERVER_PID']})"] if signal else ["drop"]
-    subprocess.run(["hostctl", *request], check=True, stdout=subprocess.DEVNULL)
+    request = f"hook 'kill -{signal} $(cat {os.environ['SERVER_PID']})'" if signal else "drop"
+    if event.endswith("in_a_break"):
+        # A program on the server's machine opens the files. The client does not hear that its leases are broken until the
+        # connection is lost, long enough for the server to have stored it.
+        opens = f"cat {' '.join(writer.on_disk for writer in writers)} >/dev/null && sleep 0.2"
+        shell.run(f"hostctl stall on && hostctl hook '{opens}' && hostctl {request} && hostctl stall off")
+    else:
+        shell.run(f"hostctl {request}")
+
+
+def opens(writers):
+    """What the server has open of each writer's file, if it says so (smbgate does)."""
+    command = json.loads(os.environ["STATUS"])
+    if not command:
+        return {}
+    status = json.loads(host(shlex.join(command)))
+    return {writer.name: [open for open in status["opens"] if open["share"] == writer.share and open["path"] == writer.file_name]
+            for writer in writers}
 
 
 def refused(path):
@@ -143,8 +194,7 @@ def refused(path):
 
 def outcome(writer):
     """What is wrong in the end, as the disk has it."""
-    share, name = MOUNTS[writer.name][0], os.path.basename(writer.path)
-    path = f"{json.loads(os.environ['TREES'])[share]['path']}/{name}"
+    path = writer.on_disk
     on_disk, size, *_ = host(f"sha256sum <{path}; stat -c %s {path}; rm {path}").replace("-", "").split() + ["", ""]
     if not writer.wrong and on_disk != hashlib.sha256(writer.kept).hexdigest():
         writer.wrong = f"{len(writer.kept)} bytes were written, and others are on the disk ({size})"
@@ -152,36 +202,37 @@ def outcome(writer):
     return f": {writer.wrong}" if writer.wrong else f"  {len(writer.kept) >> 10} KiB, longest {writer.slowest:.1f} s{again}"
 
 
-def phase(event, mounts, again=False):
+def phase(event, mounts):
     """One event, a few times, in mid write. True: no writer had to complain."""
-    writers = [Writer(name, f"/m/{name}/{event}.{name}{'.again' if again else ''}") for name in mounts]
+    shell = Shell()
+    writers = [Writer(name, f"/m/{name}/{event}.{name}") for name in mounts]
     for writer in writers:
         writer.start()
+    began_with = {}
     for n in range(TIMES + 1):
         began = time.monotonic()
         if n > 0:
-            happen(event)
+            happen(event, writers, shell)
         for writer in writers:
             writer.goes_on(began)
+        began_with = began_with or opens(writers)
+        now = opens(writers)
+        for writer in writers:
+            # A durable handle whose lease is being broken when its client is lost is closed, for who wants the file.
+            if event != "connection_cut_in_a_break" or not writer.name.startswith("durable"):
+                writer.has(began_with.get(writer.name), now.get(writer.name))
     for writer in writers:
-        share, name = MOUNTS[writer.name][0], os.path.basename(writer.path)
-        if not writer.wrong and not refused(f"/m/other-{share}/{name}"):
+        if not writer.wrong and not refused(writer.seen_from_elsewhere):
             writer.wrong = "another client gets its lock"
         writer.enough.set()
-    once_more = []
+    shell.close()
     for writer in writers:
         writer.join(PATIENCE)
         if writer.is_alive():
             writer.wrong = writer.wrong or "it does not end"
         said = outcome(writer)
-        # As with the games of writers.py: played once more, and told of.
-        if writer.wrong and not again:
-            once_more.append(writer.name)
-            print(f"again: {event} {writer.name}{said}", flush=True)
-        else:
-            print(f"CASE {'FAIL ' if writer.wrong else 'ok   '} {event} {writer.name}{said}", flush=True)
-    good = not any(writer.wrong for writer in writers if writer.name not in once_more)
-    return (not once_more or phase(event, once_more, again=True)) and good
+        print(f"CASE {'FAIL ' if writer.wrong else 'ok   '} {event} {writer.name}{said}", flush=True)
+    return not any(writer.wrong for writer in writers)
 
 
 def mount(where, share, options):
