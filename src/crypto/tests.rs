@@ -439,6 +439,43 @@ mod equality {
         }
     }
 
+    /// Whatever this processor would choose.
+    #[test]
+    fn every_library() {
+        use quick::gcm::{Gcm, Gmac};
+        let key: [u8; 16] = random(16).try_into().unwrap();
+        let gmac_ref = reference::Gmac::new(&key);
+        let gmacs: Vec<Gmac> =
+            [Some(Gmac::Aws(Gcm::by_aws(&key))), Gmac::by_ghash(&key)].into_iter().flatten().collect();
+        for len in lengths() {
+            let message = random(len);
+            let nonce = random(12).try_into().unwrap();
+            for gmac in &gmacs {
+                assert_eq!(gmac.tag(&nonce, &message), gmac_ref.tag(&nonce, &message), "GMAC of {len}");
+            }
+        }
+        for cipher in [Cipher::Aes128Gcm, Cipher::Aes256Gcm] {
+            let key = random(cipher.key_len());
+            let (aws, ring) = (Gcm::by_aws(&key), Gcm::by_ring(&key));
+            for len in lengths() {
+                let (plain, aad) = (random(len), random(32));
+                let nonce = random(12).try_into().unwrap();
+                let (mut a, mut b) = (plain.clone(), plain.clone());
+                let tag = aws.seal(&nonce, &aad, &mut a);
+                assert_eq!(tag, ring.seal(&nonce, &aad, &mut b), "{cipher:?} of {len}");
+                assert_eq!(a, b, "{cipher:?} of {len}");
+                let mut bad = tag;
+                bad[len % 16] ^= 0x10;
+                for gcm in [&aws, &ring] {
+                    let mut open = a.clone();
+                    assert!(gcm.open(&nonce, &aad, &mut open, &tag));
+                    assert_eq!(open, plain);
+                    assert!(!gcm.open(&nonce, &aad, &mut a.clone(), &bad));
+                }
+            }
+        }
+    }
+
     #[test]
     fn associated_data_of_any_length() {
         for len in 1..=46 {

@@ -1,4 +1,5 @@
-//! The system calls, and the only unsafe code of the house. Thin: arguments in, `Errno` out, no policy.
+//! The system calls, what else needs unsafe code, and no unsafe code anywhere else. Thin: arguments in, `Errno` out, no
+//! policy.
 //!
 //! What `rustix` covers safely is called through it, here or at the place of use; what it does not (fsuid,
 //! `faccessat2` by empty path, `getxattrat`, `getdents64` into an owned buffer, file handles) is made here.
@@ -9,6 +10,7 @@ pub mod dir;
 pub mod extents;
 pub mod fanotify;
 pub mod file;
+pub mod ghash;
 pub mod gssapi;
 pub mod handle;
 pub mod lock;
@@ -16,6 +18,7 @@ pub mod process;
 pub mod quota;
 pub mod room;
 pub mod socket;
+pub mod wipe;
 pub mod xattr;
 
 /// Turns the result of a raw call into a `Result`.
