@@ -47,6 +47,7 @@ uninstall: ## Remove what install put there; configuration and state stay
 bench: ## Compare with Samba's smbd on this machine
 	@benches/run
 	@benches/handles
+	@benches/view
 
 fuzz: ## Fuzz every decoder for a while
 	@fuzz/run

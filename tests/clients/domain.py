@@ -112,15 +112,17 @@ class Member(Smbgate):
 
 
 class Ticketed(Client):
+    host = HOST
+
     def __init__(self, server, work, cache):
         self.cache = cache
         super().__init__(server, work)
 
-    def call(self, place, *args):
-        p = subprocess.run(["smbclient", place.replace("127.0.0.1", HOST), *args, "-s", "/dev/null", "-p", str(self.server.port),
-                            "--use-kerberos=required"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-                           env={**os.environ, "KRB5CCNAME": self.cache, "KRB5_CONFIG": self.server.domain.krb5})
-        return p.returncode, p.stdout + p.stderr
+    def credentials(self):
+        return ["--use-kerberos=required"]
+
+    def environment(self):
+        return {**os.environ, "KRB5CCNAME": self.cache, "KRB5_CONFIG": self.server.domain.krb5}
 
 
 def protect(server, work, name, ace):

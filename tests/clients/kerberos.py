@@ -57,18 +57,17 @@ class Server(Smbgate):
 class Ticketed(Client):
     """smbclient with a cache of tickets, or with a password as well."""
 
+    host = HOST
+
     def __init__(self, server, work, options=(), cache=None, kerberos="required"):
         self.cache, self.kerberos = cache or server.cache, kerberos
         super().__init__(server, work, options)
 
-    def call(self, place, *args):
-        place = place.replace("127.0.0.1", HOST)
-        auth = ["-A", self.auth] if self.kerberos != "required" else []
-        p = subprocess.run(["smbclient", place, *args, "-s", "/dev/null", *auth, "-p", str(self.server.port),
-                            f"--use-kerberos={self.kerberos}", *self.options],
-                           capture_output=True, text=True, errors="replace", timeout=120, stdin=subprocess.DEVNULL,
-                           env=self.server.realm.environment(KRB5CCNAME=self.cache))
-        return p.returncode, p.stdout + p.stderr
+    def credentials(self):
+        return [f"--use-kerberos={self.kerberos}", *(super().credentials() if self.kerberos != "required" else [])]
+
+    def environment(self):
+        return self.server.realm.environment(KRB5CCNAME=self.cache)
 
 
 def until(condition, otherwise, limit=10):

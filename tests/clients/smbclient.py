@@ -41,6 +41,8 @@ def check(condition, what):
 
 
 class Client:
+    host = "127.0.0.1"
+
     def __init__(self, server, work, options=()):
         self.server, self.options = server, list(options)
         self.auth = os.path.join(work, "auth")
@@ -50,16 +52,22 @@ class Client:
         with open(self.auth, "w") as f:
             f.write(f"username = {user}\npassword = {password}\ndomain = WORKGROUP\n")
 
+    def credentials(self):
+        return ["-A", self.auth]
+
+    def environment(self):
+        return os.environ
+
     def call(self, *args):
-        p = subprocess.run(["smbclient", *args, "-s", "/dev/null", "-A", self.auth, "-p", str(self.server.port),
+        p = subprocess.run(["smbclient", *args, "-s", "/dev/null", *self.credentials(), "-p", str(self.server.port),
                             *self.options],
-                           capture_output=True, text=True, errors="replace", timeout=120,
-                           env={**os.environ, "LC_ALL": "C.UTF-8"})
+                           capture_output=True, text=True, errors="replace", timeout=120, stdin=subprocess.DEVNULL,
+                           env={**self.environment(), "LC_ALL": "C.UTF-8"})
         return p.returncode, p.stdout + p.stderr
 
     def run(self, share, commands, fails=None, folder="."):
         """Runs commands in a folder of the share; with fails, that status has to come out of it."""
-        status, out = self.call(f"//127.0.0.1/{share}", "-D", folder, "-c", "; ".join(commands))
+        status, out = self.call(f"//{self.host}/{share}", "-D", folder, "-c", "; ".join(commands))
         if fails:
             check(fails in out, f"expected {fails} from {commands}: {out}")
         else:
