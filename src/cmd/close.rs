@@ -91,14 +91,19 @@ pub fn give_way(gate: &Arc<Gate>, open: &Arc<Open>) -> bool {
     gives
 }
 
-fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
-    let Some(disk) = open.share().disk() else { return };
-    let blocks = || {
+/// Whether there is more to closing it than letting go of it.
+pub fn touches_disk(open: &Open) -> bool {
+    let Some(disk) = open.share().disk() else { return false };
+    let deletes = || {
         let rules = disk.area.rules.lock();
         rules.deletes_on_close(open.open_id()) || rules.is_to_be_mended(open.open_id())
     };
-    let holds_local_locks = open.file().is_some_and(FileOpen::may_hold_local_locks);
-    if disk.area.workers.is_here() || holds_local_locks || blocks() {
+    open.file().is_some_and(FileOpen::may_hold_local_locks) || deletes()
+}
+
+fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {
+    let Some(disk) = open.share().disk() else { return };
+    if disk.area.workers.is_here() || touches_disk(open) {
         if !on_worker(gate, open, end) {
             log::error!("share {}: overloaded; what was to be done at a close was not", open.share().name);
             // That it stays is better than that nobody can open it any more.

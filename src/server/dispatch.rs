@@ -57,7 +57,10 @@ static TABLE: [Row; 19] = [
     },
     Row { when_expired: true, ..row(Command::LOGOFF, Needs::Session, Place::Reactor, cmd::logoff::handle) },
     row(Command::TREE_CONNECT, Needs::Session, Place::Reactor, cmd::tree_connect::handle),
-    row(Command::TREE_DISCONNECT, Needs::Tree, Place::Reactor, cmd::tree_disconnect::handle),
+    Row {
+        inline: Some(cmd::tree_disconnect::try_inline),
+        ..row(Command::TREE_DISCONNECT, Needs::Tree, Place::Export, cmd::tree_disconnect::handle)
+    },
     Row {
         inline: Some(cmd::create::try_inline),
         ..row(Command::CREATE, Needs::Tree, Place::Export, cmd::create::handle)
