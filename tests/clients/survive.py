@@ -42,10 +42,11 @@ LOCKED = 64 * BLOCK
 PATIENCE = 60
 
 # What this client (Linux 6.1) tells a program whose fsync, or write past the cache, is under way when the connection is lost, or
-# comes first after that: once for each event. EAGAIN and ECONNABORTED are its own: no request was answered with an error. EBADF: an
-# fsync does not ask for the handle again, as reads and writes do, and FLUSH goes out with the file id of before. A page that could
-# not be sent for it is forgotten, so what was written since the last fsync is written again, and then it succeeds.
-ONCE_MORE = {"fsync": (errno.EAGAIN, errno.EBADF, errno.ECONNABORTED), "write": (errno.ECONNABORTED,)}
+# comes first after that: once for each event. All of it was seen beside smbd, too. EAGAIN, ECONNABORTED and EIO are its own: on the
+# wire (unsealed by the password) no FLUSH and no WRITE is answered with an error. EBADF: an fsync does not ask for the handle again,
+# as reads and writes do, and FLUSH goes out with the file id of before. A page that could not be sent for it is forgotten, so what
+# was written since the last fsync is written again, and then it succeeds.
+ONCE_MORE = {"fsync": (errno.EAGAIN, errno.EBADF, errno.ECONNABORTED, errno.EIO), "write": (errno.ECONNABORTED,)}
 
 
 class Writer(threading.Thread):
