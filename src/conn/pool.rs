@@ -2,11 +2,15 @@
 //!
 //! Buffers keep their length, so that they are initialised memory that can be read into. The one used last is
 //! used first, so what lies at the bottom of a shelf is what nobody needs: [`tidy`] gives it back.
+//!
+//! They begin at a page. Some processors (AMD's Zen 3) copy nine times slower to an address that is less than 32 bytes further
+//! into its page than where they copy from is: 370 instead of 40 us for a READ of 1 MiB, if a buffer had bad luck.
 
 use parking_lot::Mutex;
 
 /// Buffers of these sizes are kept; anything larger than the last is not.
 const CLASSES: [usize; 4] = [64 << 10, 256 << 10, (1 << 20) + (64 << 10), (8 << 20) + (128 << 10)];
+const PAGE: usize = 4096;
 /// How many of each class are kept when nobody uses them.
 const KEPT: [usize; 4] = [64, 16, 32, 4];
 
@@ -56,27 +60,31 @@ pub fn tidy() -> usize {
 #[derive(Debug, Default)]
 pub struct PoolBuf {
     bytes: Vec<u8>,
+    /// Those from the page's beginning on.
+    from: usize,
+    len: usize,
 }
 
 impl PoolBuf {
     /// At least `len` bytes.
     pub fn take(len: usize) -> PoolBuf {
-        let Some(class) = CLASSES.iter().position(|&c| len <= c) else {
-            return PoolBuf { bytes: vec![0; len] };
-        };
-        let used = POOL[class].lock().take();
-        PoolBuf { bytes: used.unwrap_or_else(|| vec![0; CLASSES[class]]) }
+        let class = CLASSES.iter().position(|&c| len <= c);
+        let used = class.and_then(|class| POOL[class].lock().take());
+        let len = class.map_or(len, |class| CLASSES[class]);
+        let bytes = used.unwrap_or_else(|| vec![0; len + PAGE]);
+        let from = bytes.as_ptr().addr().wrapping_neg() % PAGE;
+        PoolBuf { bytes, from, len }
     }
 
     /// A buffer of one's own, that does not go to the pool unless it has a pool size.
     pub fn copy_of(bytes: &[u8]) -> PoolBuf {
-        PoolBuf { bytes: bytes.to_vec() }
+        PoolBuf { bytes: bytes.to_vec(), from: 0, len: bytes.len() }
     }
 }
 
 impl Drop for PoolBuf {
     fn drop(&mut self) {
-        if let Some(class) = CLASSES.iter().position(|&c| self.bytes.len() == c) {
+        if let Some(class) = CLASSES.iter().position(|&c| self.bytes.len() == c + PAGE) {
             POOL[class].lock().put(std::mem::take(&mut self.bytes), KEPT[class]);
         }
     }
@@ -85,13 +93,13 @@ impl Drop for PoolBuf {
 impl std::ops::Deref for PoolBuf {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.from..][..self.len]
     }
 }
 
 impl std::ops::DerefMut for PoolBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        &mut self.bytes[self.from..][..self.len]
     }
 }
 
@@ -115,9 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_is_at_least_as_long_as_asked() {
+    fn a_buffer_begins_at_a_page_and_is_as_long_as_asked() {
         for len in [0, 1, 65536, 65537, 1 << 20, 9 << 20] {
-            assert!(PoolBuf::take(len).len() >= len);
+            let buf = PoolBuf::take(len);
+            assert!(buf.len() >= len);
+            assert!(buf.as_ptr().addr().is_multiple_of(PAGE));
         }
     }
 }
