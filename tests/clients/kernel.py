@@ -199,4 +199,5 @@ def play(o):
     return failed
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -95,4 +95,5 @@ def main():
     sys.exit(bool(wrong or panics or not here))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -212,4 +212,5 @@ def main():
     cases.close()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -103,4 +103,5 @@ def main():
     del kept
 
 
-main()
+if __name__ == "__main__":
+    main()
