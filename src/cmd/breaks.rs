@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// A directory's lease that is neither given up nor closed is asked for again after this, as often as it fits into the above:
 /// Linux takes no notice of a break that comes before it has noted the lease down (`has_lease` in cached_dir.c; mended in
-/// 6.1.191 and 6.7), and would believe that listing for good. Nobody else takes as long, and who is told twice answers twice.
+/// 6.1.191), and would believe that listing for good. Nobody else takes as long, and who is told twice answers twice.
 const AGAIN: Duration = Duration::from_secs(1);
 const TIMES: u64 = TIMEOUT.as_secs() - 1;
 

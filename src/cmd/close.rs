@@ -2,7 +2,7 @@
 
 use super::lock::local::Local;
 use super::{Ctx, Gate, Handled, Reply, times};
-use crate::fsa::{Deletion, Effect};
+use crate::fsa::{Deletion, Effect, Tree};
 use crate::session::{Disk, FileOpen, Open, OpenKind, Session};
 use crate::types::NtStatus;
 use crate::wire::close::{CloseFlags, CloseRequest, CloseResponse};
@@ -20,20 +20,9 @@ pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Han
 pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Option<Handled> {
     let request = CloseRequest::decode(&mut body).ok()?;
     let open = ctx.open(request.file_id).ok()?;
-    let quick = open.file().is_some_and(|file| file.object.is_quick() && !file.may_hold_local_locks());
-    let area = &open.share().disk()?.area;
-    if !quick {
-        return None;
-    }
-    let blocks = {
-        let rules = area.rules.lock();
-        let id = open.open_id();
-        rules.is_delete_pending(id) || rules.deletes_on_close(id) || rules.is_to_be_mended(id)
-    };
-    if blocks {
-        return None;
-    }
-    Some(run(ctx, &request, &open, reply))
+    let quick = open.file()?.object.is_quick();
+    let waits = touches(&open, |rules| rules.is_delete_pending(open.open_id()));
+    (quick && !waits).then(|| run(ctx, &request, &open, reply))
 }
 
 fn run(ctx: &mut Ctx<'_>, request: &CloseRequest, open: &Arc<Open>, reply: &mut Reply) -> Handled {
@@ -93,12 +82,17 @@ pub fn give_way(gate: &Arc<Gate>, open: &Arc<Open>) -> bool {
 
 /// Whether there is more to closing it than letting go of it.
 pub fn touches_disk(open: &Open) -> bool {
+    touches(open, |_| false)
+}
+
+/// The same, or what else the rules say.
+fn touches(open: &Open, or: impl FnOnce(&Tree) -> bool) -> bool {
     let Some(disk) = open.share().disk() else { return false };
-    let deletes = || {
-        let rules = disk.area.rules.lock();
-        rules.deletes_on_close(open.open_id()) || rules.is_to_be_mended(open.open_id())
-    };
-    open.file().is_some_and(FileOpen::may_hold_local_locks) || deletes()
+    if open.file().is_some_and(FileOpen::may_hold_local_locks) {
+        return true;
+    }
+    let (rules, id) = (disk.area.rules.lock(), open.open_id());
+    rules.deletes_on_close(id) || rules.is_to_be_mended(id) || or(&rules)
 }
 
 fn close_taken(gate: &Arc<Gate>, open: &Arc<Open>) {

@@ -12,6 +12,7 @@ use super::records::Durable;
 use super::{Failure, State};
 use crate::posix::SideStore;
 use crate::sys;
+use crate::sys::room::PIECE;
 use crate::types::NodeKey;
 
 const TREE: &str = "side";
@@ -19,9 +20,6 @@ const VERSION: u8 = 1;
 /// Of what is in pieces.
 const IN_PIECES: u8 = 2;
 const CRC: usize = 4;
-/// sled keeps a page that outgrows an eighth of a MiB in a file of its own, for which no room is kept: and where there is none,
-/// nothing reaches the disk any more, of whatever tree. A page has sixteen records, and a few more for a moment.
-const PIECE: usize = 4096;
 /// A change is on the disk this long after it was made. Unlike a user or a handle, an attribute is no promise.
 const DELAY: Duration = Duration::from_secs(1);
 

@@ -44,6 +44,11 @@ impl TimesAsk {
     pub fn freezes(&self) -> bool {
         [self.accessed, self.written, self.changed].contains(&TimeChange::Freeze)
     }
+
+    /// No time is said anything of.
+    pub fn is_empty(&self) -> bool {
+        [self.accessed, self.written, self.changed] == [TimeChange::Keep; 3]
+    }
 }
 
 /// What the disk has to be given, for it has moved on where it should not have, or not where it should.

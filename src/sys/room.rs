@@ -9,6 +9,9 @@ use rustix::io::Errno;
 
 /// What a write of the state database takes besides twice its own size: sled writes whole segments, and pages anew.
 pub const ROOM: u64 = 2 << 20;
+/// Longer values are kept in pieces. sled writes a page that outgrows an eighth of a MiB to a file of its own, for which no room is
+/// kept; and where there is none, nothing of any tree reaches the disk any more. A page has sixteen records, and a few more for a moment.
+pub const PIECE: usize = 4096;
 /// What is asked for at once.
 const STEP: u64 = 4 << 20;
 

@@ -1,14 +1,14 @@
 //! Clearing memory that held a key, for types that do not do it themselves.
 
+use zeroize::Zeroize;
+
 /// Overwrites `value` with zeros, which the compiler may not leave out. Nobody may look at it afterwards: it is
 /// called as the last thing that happens to it.
 pub(super) fn wipe<T>(value: &mut T) {
     let bytes = std::ptr::from_mut(value).cast::<std::mem::MaybeUninit<u8>>();
-    for at in 0..size_of::<T>() {
-        // SAFETY: within the value, which is ours alone. What has no meaning as zeros is not used again.
-        unsafe { bytes.add(at).write_volatile(std::mem::MaybeUninit::new(0)) };
-    }
-    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+    // SAFETY: all of the value, which is ours alone. What has no meaning as zeros is not used again.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, size_of::<T>()) };
+    bytes.zeroize();
 }
 
 /// A value in memory of its own that is cleared after the value has been dropped.

@@ -216,8 +216,8 @@ def phase(event, mounts):
             happen(event, writers, shell)
         for writer in writers:
             writer.goes_on(began)
-        began_with = began_with or opens(writers)
         now = opens(writers)
+        began_with = began_with or now
         for writer in writers:
             # A durable handle whose lease is being broken when its client is lost is closed, for who wants the file.
             if event != "connection_cut_in_a_break" or not writer.name.startswith("durable"):

@@ -9,7 +9,8 @@ use crate::session::FileOpen;
 use crate::types::{CreateOptions, FileAttributes, FileTime, NtStatus};
 use crate::wire::fscc::file_info::BasicInfo;
 
-pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<(), NtStatus> {
+/// True: times are said something of, and what the open has frozen may be something else now.
+pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<bool, NtStatus> {
     let (ask, created, mut facets) = times(info)?;
     let attributes = attributes(info.file_attributes, subject.file.directory)?;
     let id = subject.open.open_id();
@@ -34,7 +35,7 @@ pub fn set(subject: &mut Subject<'_>, info: &BasicInfo) -> Result<(), NtStatus> 
     let mend = rules.lock().set_times(id, ask, before, there, subject.disk.area.now());
     times::mended(subject.disk, subject.open, subject.file, mend);
     subject.tell_modified(facets);
-    Ok(())
+    Ok(!ask.is_empty())
 }
 
 /// The time of creation is not moved by anything: to freeze and to thaw it means nothing.

@@ -117,9 +117,10 @@ fn set_file(ctx: &mut Ctx<'_>, open: &Arc<Open>, file: &FileOpen, info: SetFileI
     };
     match info {
         SetFileInfo::Basic(info) => {
-            basic::set(&mut subject, &info)?;
-            // What is frozen. (What the disk has no room for it hears of later.)
-            let _ = ctx.gate.keeper.note(open);
+            if basic::set(&mut subject, &info)? {
+                // What the disk has no room for it hears of later.
+                let _ = ctx.gate.keeper.note(open);
+            }
         }
         SetFileInfo::EndOfFile(size) => size::set_end_of_file(&mut subject, size)?,
         SetFileInfo::Allocation(size) => size::set_allocation(&mut subject, size)?,

@@ -13,10 +13,10 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aws_lc_rs::aead as aws;
 use ring::aead as ring;
 
+use super::LENGTH;
 use crate::sys::ghash::Ghash;
 use crate::sys::wipe::Wiped;
 
-const LENGTH: &str = "a key of the cipher's length";
 /// GCM refuses only lengths beyond 2^36 bytes; no frame comes near.
 const FITS: &str = "a message fits GCM";
 

@@ -1,10 +1,9 @@
-//! Records in the tree. One with many locks is long, and is kept in pieces: sled writes a page that outgrows an eighth of a MiB to
-//! a file of its own, for which no room is kept, and where there is none its flush never comes back.
+//! Records in the tree. One with many locks is long, and is kept in pieces ([`PIECE`]): the first one stands under the record's
+//! key, each other under that with its number (2 bytes, big endian) behind it.
 
 use std::collections::HashMap;
 
-/// The first one stands under the record's key, each other under that with its number (2 bytes, big endian) behind it.
-const PIECE: usize = 4096;
+use crate::sys::room::PIECE;
 
 /// FileId.Persistent, big endian.
 pub type Key = [u8; 8];
