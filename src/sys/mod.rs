@@ -18,6 +18,7 @@ pub mod process;
 pub mod quota;
 pub mod room;
 pub mod socket;
+pub mod source;
 pub mod wipe;
 pub mod xattr;
 
