@@ -264,6 +264,11 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
+    /// Bytes, its framing included.
+    pub fn size(&self) -> usize {
+        self.out.as_slice().len()
+    }
+
     /// Signs them all. Their order stays.
     pub fn sign_all(mut all: SmallVec<[Unsigned; 8]>) -> SmallVec<[Outgoing; 8]> {
         let Some(key) = all.first().map(|first| Arc::clone(&first.key)) else { return SmallVec::new() };

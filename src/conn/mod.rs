@@ -18,7 +18,7 @@ use crate::wire::negotiate::{Capabilities, SecurityMode};
 use credits::Window;
 use flight::Flights;
 use parking_lot::Mutex;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -29,6 +29,15 @@ use writer::{Outgoing, Writer};
 /// A connection is lost when the client's machine has acknowledged nothing for so long of what it was sent (TCP_USER_TIMEOUT):
 /// before a break runs out (35 s), so that who waits for one hears that its holder is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// The congestion control of connections that leave no network card. Where the system's default is BBR it spreads out what
+/// is sent by timers, for a network that is not there: a fifth of the processor time of large READs. Every kernel has this one.
+const UNPACED: &[u8] = b"reno";
+
+fn is_same_machine(peer: IpAddr, local: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    peer.is_loopback() || peer == local.to_canonical()
+}
 
 /// What NEGOTIATE settled (MS-SMB2 3.3.1.7). Fixed for the life of the connection.
 #[derive(Clone, Debug)]
@@ -71,12 +80,19 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(id: ConnId, stream: TcpStream) -> std::io::Result<Connection> {
+        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         stream.set_nodelay(true)?;
-        socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        if is_same_machine(peer.ip(), local.ip())
+            && let Err(e) = socket.set_tcp_congestion(UNPACED)
+        {
+            log::debug!("{peer}: keeps the system's congestion control: {e}");
+        }
         Ok(Connection {
             id,
-            peer: stream.peer_addr()?,
-            local: stream.local_addr()?,
+            peer,
+            local,
             since: Instant::now(),
             stream,
             writer: Writer::default(),
@@ -123,5 +139,34 @@ impl Connection {
         if !self.is_ended() {
             self.ending.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_machine() {
+        let same = |peer: &str, local: &str| {
+            is_same_machine(peer.parse().expect("an address"), local.parse().expect("an address"))
+        };
+        assert!(same("127.0.0.1", "127.0.0.1"));
+        assert!(same("::ffff:127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(same("::1", "::1"));
+        assert!(same("192.0.2.7", "192.0.2.7"));
+        assert!(same("::ffff:192.0.2.7", "192.0.2.7"));
+        assert!(!same("192.0.2.8", "192.0.2.7"));
+        assert!(!same("2001:db8::1", "2001:db8::2"));
+    }
+
+    #[tokio::test]
+    async fn what_leaves_no_network_card_is_not_paced() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let _theirs = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
+        let (ours, _) = listener.accept().await.expect("accepts");
+        let conn = Connection::new(ConnId(1), ours).expect("a connection");
+        let name = socket2::SockRef::from(&conn.stream).tcp_congestion().expect("has one");
+        assert!(name.starts_with(UNPACED), "{name:?}");
     }
 }

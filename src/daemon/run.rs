@@ -27,6 +27,9 @@ const STOP: Duration = Duration::from_secs(10);
 /// How long a start waits for another process (a server that stops, `smbgate user`) to let go of the state directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Threads beside those that serve connections: they take these, answer `smbgate status`, and look after what is due.
+const HELPERS: usize = 2;
+
 /// Serves until told to stop. `with_state` runs once the user database is open, before anything listens.
 pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Failure>) -> Result<(), Failure> {
     let left = Left::take();
@@ -48,9 +51,11 @@ pub fn serve(origin: &Origin, with_state: impl FnOnce(&State) -> Result<(), Fail
     let side = SledSide::open(&state)?;
     let handles = state.handles()?;
 
+    // Connections are served elsewhere (the server's reactors).
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(HELPERS)
         .enable_all()
-        .thread_name("reactor")
+        .thread_name("helper")
         .build()
         .map_err(|e| Failure(format!("cannot start: {e}")))?;
     let end = runtime.block_on(async {

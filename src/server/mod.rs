@@ -1,13 +1,14 @@
 //! The server: accepts connections, runs their requests, and says what it holds.
 //!
 //! ```text
-//!   accept -> receive (one task a connection) -> chain -> dispatch -> cmd::*
-//!                                                  '-> workers of the export
+//!   accept -> reactor: receive (one task a connection) -> chain -> dispatch -> cmd::*
+//!                                                           '-> workers of the export
 //! ```
 
 mod bytes;
 mod chain;
 pub mod dispatch;
+mod reactors;
 mod receive;
 pub mod status;
 
@@ -20,6 +21,7 @@ use crate::durable::HandleStore;
 use crate::posix;
 use crate::types::SessionId;
 use crate::view::Views;
+use reactors::Reactors;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,12 +51,14 @@ pub struct Setup {
 
 pub struct Server {
     gate: Arc<Gate>,
+    reactors: Reactors,
     stopping: Notify,
     views: Views,
 }
 
 impl Server {
-    /// Must be called within the tokio runtime that will serve.
+    /// Must be called within the tokio runtime that takes connections and looks after what is due. They are served on
+    /// threads of their own.
     pub fn new(setup: Setup) -> std::io::Result<Arc<Server>> {
         let gate = Gate::new(Parts {
             settings: setup.settings,
@@ -68,7 +72,8 @@ impl Server {
         tokio::spawn(hurry(Arc::clone(&gate)));
         tokio::spawn(tidy());
         tokio::spawn(scavenge(Arc::clone(&gate)));
-        Ok(Arc::new(Server { gate, stopping: Notify::new(), views: Views::default() }))
+        let reactors = Reactors::start()?;
+        Ok(Arc::new(Server { gate, reactors, stopping: Notify::new(), views: Views::default() }))
     }
 
     /// Opens again what clients of the last process had open and may come back for. Before anybody can connect.
@@ -104,13 +109,18 @@ impl Server {
             log::warn!("a connection was refused: there are {most} already (max_connections)");
             return;
         }
-        match Connection::new(self.gate.new_conn_id(), stream) {
+        let place = self.reactors.place();
+        let stream = stream.into_std().and_then(|stream| place.adopt(stream));
+        match stream.and_then(|stream| Connection::new(self.gate.new_conn_id(), stream)) {
             Ok(conn) => {
                 let conn = Arc::new(conn);
                 self.gate.add_conn(&conn);
-                let writer = Arc::clone(&conn);
-                tokio::spawn(async move { writer.writer.run(&writer.stream).await });
-                tokio::spawn(receive::run(Arc::clone(&self.gate), conn));
+                let (writer, reader) = (Arc::clone(&conn), receive::run(Arc::clone(&self.gate), conn));
+                place.runtime().spawn(async move { writer.writer.run(&writer.stream).await });
+                place.runtime().spawn(async move {
+                    reader.await;
+                    drop(place);
+                });
             }
             Err(e) => log::debug!("a connection was gone before it began: {e}"),
         }

@@ -28,6 +28,10 @@ const LIMIT_BEFORE: usize = SMALL - frame::LEN;
 const LIMIT: usize = (8 << 20) + (128 << 10);
 /// An answer of this length is sent by itself.
 const LARGE_ANSWER: usize = 32 << 10;
+/// After so much the other connections of the reactor have their turn, and what the socket did not take is tried again: bytes
+/// of answers, and a request counts like [`REQUEST`] of them.
+const TURN: usize = 1 << 20;
+const REQUEST: usize = 8 << 10;
 /// The most elements of a compound message.
 const MAX_ELEMENTS: usize = 256;
 
@@ -54,6 +58,7 @@ async fn read(gate: &Arc<Gate>, conn: &Arc<Connection>) -> Result<(), String> {
     let mut frames = FrameReader::default();
     let deadline = tokio::time::sleep(LOGON_TIME);
     tokio::pin!(deadline);
+    let mut done = 0;
     loop {
         let authenticated = conn.authenticated.load(Ordering::Acquire);
         tokio::select! {
@@ -75,12 +80,17 @@ async fn read(gate: &Arc<Gate>, conn: &Arc<Connection>) -> Result<(), String> {
             let known = conn.authenticated.load(Ordering::Acquire);
             let limit = if known { LIMIT } else { LIMIT_BEFORE };
             match frames.next(limit) {
-                Ok(Some(frame)) => answers.take(conn, receive(gate, conn, frame)?),
+                Ok(Some(frame)) => done += REQUEST + answers.take(conn, receive(gate, conn, frame)?),
                 Ok(None) => break,
                 Err(e) => return Err(e.to_string()),
             }
             if conn.is_ended() {
                 return Ok(());
+            }
+            if done >= TURN {
+                done = 0;
+                answers.send_ready(conn);
+                tokio::task::yield_now().await;
             }
         }
         answers.flush(conn);
@@ -97,28 +107,36 @@ struct Answers {
 }
 
 impl Answers {
-    fn take(&mut self, conn: &Connection, answer: Option<Ready>) {
-        let full = match answer {
-            None => return,
+    /// How many bytes it has.
+    fn take(&mut self, conn: &Connection, answer: Option<Ready>) -> usize {
+        let (full, len) = match answer {
+            None => return 0,
             Some(Ready::Now(out)) => {
-                let large = out.as_slice().len() > LARGE_ANSWER;
+                let len = out.as_slice().len();
                 self.ready.push(out);
-                large || self.ready.len() == self.ready.inline_size()
+                (len > LARGE_ANSWER || self.ready.len() == self.ready.inline_size(), len)
             }
             Some(Ready::Unsigned(out)) => {
+                let len = out.size();
                 self.unsigned.push(out);
-                self.unsigned.len() == self.unsigned.inline_size()
+                (self.unsigned.len() == self.unsigned.inline_size(), len)
             }
         };
         if full {
             self.flush(conn);
         }
+        len
     }
 
-    fn flush(&mut self, conn: &Connection) {
+    /// Those that wait for no others.
+    fn send_ready(&mut self, conn: &Connection) {
         if !self.ready.is_empty() {
             conn.send(self.ready.drain(..));
         }
+    }
+
+    fn flush(&mut self, conn: &Connection) {
+        self.send_ready(conn);
         if !self.unsigned.is_empty() {
             conn.send(Unsigned::sign_all(std::mem::take(&mut self.unsigned)));
         }
