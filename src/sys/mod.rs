@@ -5,6 +5,7 @@
 //! `faccessat2` by empty path, `getxattrat`, `getdents64` into an owned buffer, file handles) is made here.
 #![allow(unsafe_code)]
 
+mod bus_error;
 pub mod creds;
 pub mod dir;
 pub mod extents;
@@ -19,6 +20,7 @@ pub mod quota;
 pub mod room;
 pub mod socket;
 pub mod source;
+pub mod window;
 pub mod wipe;
 pub mod xattr;
 

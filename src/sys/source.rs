@@ -26,6 +26,14 @@ impl<'a> Source<'a> {
         self.len == 0
     }
 
+    /// As many as there are, or as there is room for, one by one.
+    pub fn copy_to(self, out: &mut [u8]) {
+        for (at, byte) in out.iter_mut().enumerate().take(self.len) {
+            // SAFETY: one of those that can be read.
+            *byte = unsafe { self.as_ptr().add(at).read_volatile() };
+        }
+    }
+
     /// To be read as volatile.
     pub(super) const fn as_ptr(self) -> *const u8 {
         self.start
