@@ -40,6 +40,7 @@ impl Export {
             data: DataAccess::default(),
             trusted: false,
             stream: None,
+            cached: None,
         };
         let dos = match object.kind {
             Kind::File | Kind::Directory => self.dos_attrib(&object),

@@ -11,11 +11,12 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlag
 use rustix::io::Errno;
 
 use super::bulk::Bulk;
+use super::cached::Cached;
 use super::index::Indexes;
 use super::unstored::Unstored;
 use super::{
-    CaseRule, Facts, MemorySide, Object, Result, SideStore, Watcher, facts, of_errno, short, stat, status,
-    stream,
+    CaseRule, Facts, Kind, MemorySide, Object, Result, SideStore, Watcher, facts, of_errno, short, stat,
+    status, stream,
 };
 use crate::config::Acls;
 use crate::sys;
@@ -78,6 +79,8 @@ pub(super) struct Root {
     pub(super) facts: Arc<Facts>,
     pub(super) indexes: Indexes,
     pub(super) unstored: Unstored,
+    /// Large files are better looked at in the cache than read.
+    maps: bool,
 }
 
 /// One exported path.
@@ -202,6 +205,13 @@ impl Export {
         self.is_quick() && object.mount == self.root.read().mount
     }
 
+    /// What `Object::with_cached` takes; none where that is not worth while.
+    pub(super) fn cached(&self, object: &Object) -> Option<Cached> {
+        let root = self.root.read();
+        let fits = object.kind == Kind::File && object.data.read && object.mount == root.mount && root.maps;
+        fits.then(Cached::default)
+    }
+
     /// How far changes of what is on this object's mount can be seen from here. May block.
     pub fn locality_of(&self, object: BorrowedFd<'_>) -> super::Locality {
         let Ok(stx) = sys::file::stat_fd(object) else { return super::Locality::Remote };
@@ -280,6 +290,7 @@ impl Root {
             is_mount_root: stx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
             fd,
             place,
+            maps: facts::is_better_mapped(&facts),
             facts: Arc::new(facts),
             indexes,
             unstored: Unstored::new(clockwork),

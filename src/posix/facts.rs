@@ -217,10 +217,27 @@ pub(super) fn clockwork(facts: &Facts) -> Clockwork {
 
 /// Linux 6.13 gave these file systems multigrain timestamps.
 fn multigrain() -> bool {
+    linux() >= (6, 13)
+}
+
+/// Whether a file's pages are better looked at where they are in the cache than copied by `read`: they are mapped coherently
+/// (not so with ZFS), and in large folios. In single pages that costs 120 us a MiB the first time, and copying 40.
+pub(super) fn is_better_mapped(facts: &Facts) -> bool {
+    // xfs has had large folios for longer, cachestat(2) came then.
+    let since = match facts.magic {
+        magic::EXT4 => (6, 16),
+        magic::XFS => (6, 6),
+        _ => return false,
+    };
+    facts.locality == Locality::Local && linux() >= since
+}
+
+/// The kernel's version.
+fn linux() -> (u32, u32) {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0u32));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 13)
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 impl Export {

@@ -81,6 +81,7 @@ impl Dir {
             data: DataAccess::default(),
             trusted: false,
             stream: None,
+            cached: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod acl;
 mod attr;
 mod bulk;
+mod cached;
 mod descriptor;
 mod dosattrib;
 mod ea;
@@ -45,6 +46,7 @@ mod unstored;
 mod watcher;
 
 pub use crate::sys::handle::FileHandle;
+pub use cached::{any as any_cached, tidy as tidy_cached};
 pub use descriptor::Heritage;
 pub use ea::Ea;
 pub use export::{Export, Policy, Symlinks};

@@ -5,9 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FallocateFlags, FileType, SeekFrom};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::cached::Cached;
 use super::stream::Handle;
 use super::{Result, of_errno};
 use crate::sys;
+use crate::sys::source::Source;
 use crate::types::{NodeKey, NtStatus};
 
 /// What stands at a name.
@@ -59,6 +61,8 @@ pub struct Object {
     pub(super) trusted: bool,
     /// It is one of the object's named streams: what reads, writes and measures data means that.
     pub(super) stream: Option<Box<Handle>>,
+    /// To be dropped with the descriptor, whose file it keeps open.
+    pub(super) cached: Option<Cached>,
 }
 
 /// Largest single system call; the kernel's own limit is a page below 2 GiB.
@@ -139,6 +143,19 @@ impl Object {
             }
         }
         Some(done)
+    }
+
+    /// Runs `take` over the data where the kernel has it in its cache, without waiting; `None`: not possible now, and what
+    /// `take` may have made of it is of no use. Only for large reads; only files that are read from front to back get that far
+    /// (see `cached`). It waits for nothing and may run on the reactor, and costs least where the thread acts as the process.
+    pub fn with_cached<R>(&self, offset: u64, len: usize, take: impl FnOnce(Source<'_>) -> R) -> Option<R> {
+        let cached = self.cached.as_ref().filter(|_| !self.is_stream())?;
+        cached.with(self.as_fd(), offset, len, take)
+    }
+
+    /// Dropping it takes milliseconds: what was seen by `with_cached` is unmapped.
+    pub fn has_window(&self) -> bool {
+        self.cached.as_ref().is_some_and(Cached::has_window)
     }
 
     /// Writes all of `buf`. `through`: on stable storage before it returns.

@@ -54,6 +54,8 @@ impl Export {
             sys::file::reopen(&object.fd, flags | OFlags::NONBLOCK | OFlags::NOCTTY).map_err(of_errno)?;
         object.fd = fd;
         object.data = data;
+        // A window there was is one on the file that was open before.
+        object.cached = self.cached(object);
         Ok(())
     }
 
@@ -95,7 +97,7 @@ impl Export {
         })?;
         // A new file has no DOS attributes on disk.
         let stx = sys::file::stat_fd(&fd).map_err(of_errno)?;
-        let object = Object {
+        let mut object = Object {
             fd,
             key: stat::key(&stx),
             kind: stat::kind(&stx),
@@ -103,7 +105,9 @@ impl Export {
             data,
             trusted: false,
             stream: None,
+            cached: None,
         };
+        object.cached = self.cached(&object);
         let mut stat = Stat::new(&stx, DosAttrib::default());
         // What is kept is of an earlier file with this inode, removed behind our back.
         self.forget_side(object.key);

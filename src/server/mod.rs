@@ -243,6 +243,9 @@ async fn tidy() {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        if posix::any_cached() {
+            let _ = tokio::task::spawn_blocking(posix::tidy_cached).await;
+        }
         if crate::conn::pool::tidy() > 0 {
             let _ = tokio::task::spawn_blocking(crate::sys::process::give_memory_back).await;
         }

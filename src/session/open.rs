@@ -260,7 +260,8 @@ impl std::ops::Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let object = self.object.take();
-        if !self.quick && !self.area.workers.is_here() {
+        let quick = self.quick && !object.as_ref().is_some_and(posix::Object::has_window);
+        if !quick && !self.area.workers.is_here() {
             // A full queue gives the job back, and with it the descriptor: better to block than to leak it.
             let _ = self.area.workers.submit(Box::new(move || drop(object)));
         }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bulk;
+mod cached;
 mod descriptor;
 mod escape;
 mod files;
