@@ -6,7 +6,8 @@ use sha2::Sha256;
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
-use super::backend;
+use super::{Part, backend};
+use crate::sys::source::Source;
 
 /// MS-SMB2 2.2.3.1.7 SigningAlgorithmId.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -114,6 +115,28 @@ impl SigningKey {
     /// Whether it pays to collect messages for [`SigningKey::sign_all`].
     pub fn gains_by_many(&self) -> bool {
         matches!(self.mac, Mac::Cmac(_))
+    }
+
+    /// Whether the end of a message can be copied and signed in one pass ([`SigningKey::copy`]).
+    pub fn takes_part(&self) -> bool {
+        matches!(&self.mac, Mac::Gmac(gmac) if gmac.takes_part())
+    }
+
+    /// Copies `from`, with which a message ends, to `to`, which is as long, and takes it into the signature. What stands ahead of
+    /// it is whole blocks of 16 bytes, for [`SigningKey::sign_joined`]. None: not with this key.
+    pub fn copy(&self, from: Source<'_>, to: &mut [u8]) -> Option<Part> {
+        match &self.mac {
+            Mac::Gmac(gmac) => gmac.copy(from, to).map(Part),
+            Mac::Hmac(_) | Mac::Cmac(_) => None,
+        }
+    }
+
+    /// [`SigningKey::sign`] for a message that ends with what this key copied; `head` is what stands ahead of that.
+    pub fn sign_joined(&self, head: &mut [u8], part: &Part, sender: Sender) {
+        let Mac::Gmac(gmac) = &self.mac else { unreachable!("a part is of the key that copied it") };
+        head[SIGNATURE].fill(0);
+        let tag = gmac.tag_joined(&gmac_nonce(head, sender), head, &part.0);
+        head[SIGNATURE].copy_from_slice(&tag);
     }
 
     /// Whether the signature holds; compared in constant time. A message shorter than a header does not verify.

@@ -38,6 +38,13 @@ impl<'a> Source<'a> {
     pub(super) const fn as_ptr(self) -> *const u8 {
         self.start
     }
+
+    /// What is left after `n` bytes, of which there are so many.
+    pub(super) fn after(self, n: usize) -> Source<'a> {
+        let len = self.len.checked_sub(n).expect("no more than there are");
+        // SAFETY: a part of what can be read.
+        unsafe { Source::new(self.start.add(n), len) }
+    }
 }
 
 impl<'a> From<&'a [u8]> for Source<'a> {

@@ -14,7 +14,8 @@ use aws_lc_rs::aead as aws;
 use ring::aead as ring;
 
 use super::LENGTH;
-use crate::sys::ghash::Ghash;
+use crate::sys::ghash::{Ghash, Sum};
+use crate::sys::source::Source;
 use crate::sys::wipe::Wiped;
 
 /// GCM refuses only lengths beyond 2^36 bytes; no frame comes near.
@@ -127,15 +128,41 @@ impl Gmac {
     pub fn tag(&self, nonce: &[u8; 12], message: &[u8]) -> [u8; 16] {
         match self {
             Gmac::Aws(gcm) => gcm.seal(nonce, message, &mut []),
+            Gmac::Wide(key) => hide(key, nonce, key.1.of(message)),
+        }
+    }
+
+    /// Whether `copy` does it.
+    pub fn takes_part(&self) -> bool {
+        matches!(self, Gmac::Wide(_))
+    }
+
+    /// Copies `from`, with which a message ends, to `to`, which is as long, and takes its part of the tag. None: not with this
+    /// processor.
+    pub fn copy(&self, from: Source<'_>, to: &mut [u8]) -> Option<Sum> {
+        match self {
+            Gmac::Aws(_) => None,
+            Gmac::Wide(key) => Some(key.1.copy(from, to)),
+        }
+    }
+
+    /// The tag of a message of two parts: whole blocks, and what this key copied.
+    pub fn tag_joined(&self, nonce: &[u8; 12], head: &[u8], part: &Sum) -> [u8; 16] {
+        match self {
+            Gmac::Aws(_) => unreachable!("aws-lc makes no part of a tag"),
             Gmac::Wide(key) => {
-                // The counter of the block that hides the hash is 1 (NIST SP 800-38D 7.1).
-                let mut tag = [0; 16];
-                tag[..12].copy_from_slice(nonce);
-                tag[15] = 1;
-                key.0.encrypt_block((&mut tag).into());
-                tag.iter_mut().zip(key.1.of(message)).for_each(|(a, b)| *a ^= b);
-                tag
+                hide(key, nonce, key.1.join(head, part, [(head.len() + part.bytes()) as u64, 0]))
             }
         }
     }
+}
+
+/// The tag that shows a hash: the first block of the counter is added, which is 1 (NIST SP 800-38D 7.1).
+fn hide(key: &(Aes128Enc, Ghash), nonce: &[u8; 12], hash: [u8; 16]) -> [u8; 16] {
+    let mut tag = [0; 16];
+    tag[..12].copy_from_slice(nonce);
+    tag[15] = 1;
+    key.0.encrypt_block((&mut tag).into());
+    tag.iter_mut().zip(hash).for_each(|(a, b)| *a ^= b);
+    tag
 }
