@@ -27,6 +27,7 @@ pub mod read;
 mod recall;
 pub mod restore;
 pub mod session_setup;
+mod taken;
 pub mod times;
 pub mod tree_connect;
 pub mod tree_disconnect;

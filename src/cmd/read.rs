@@ -1,5 +1,6 @@
 //! READ (MS-SMB2 3.3.5.12), onto MS-FSA 2.1.5.3. The data goes from the page cache straight into the answer.
 
+use super::taken::Protect;
 use super::{Ctx, Handled, Reply};
 use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NtStatus};
@@ -10,6 +11,8 @@ use std::sync::atomic::Ordering;
 
 /// From this length on the answer is built in a pooled buffer.
 const LARGE: usize = 16 << 10;
+/// From this length on what is in the page cache is read through a mapping, signed while it is copied.
+const MAPPED: usize = 64 << 10;
 
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
     let request = ReadRequest::decode(&mut body)?;
@@ -37,9 +40,37 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     if may_read(&open, file, &request).is_err() || (file.object.is_remote() && !file.fresh.is_recent(every)) {
         return None;
     }
-    let data = prepare(ctx, &request, reply);
-    let got = file.object.read_nowait(request.offset, data)?;
+    let got = match take(ctx, file, &request, reply) {
+        Some(got) => got,
+        None => {
+            let data = prepare(ctx, &request, reply);
+            file.object.read_nowait(request.offset, data)?
+        }
+    };
     Some(done(file, &request, reply, got).map_err(Into::into))
+}
+
+/// All of it, copied and signed in one pass. None: not in this way.
+fn take(ctx: &Ctx<'_>, file: &FileOpen, request: &ReadRequest<'_>, reply: &mut Reply) -> Option<usize> {
+    let len = request.length as usize;
+    if len < MAPPED || !goes_large(ctx, len, reply) {
+        return None;
+    }
+    let protect = Protect::of(ctx)?;
+    // Where the kernel tells only the owner what it has of a file, it tells the process.
+    let _as_process = crate::sys::creds::assume_process().ok()?;
+    let data = prepare(ctx, request, reply);
+    let taken = file.object.with_cached(request.offset, len, |source| protect.take(source, data));
+    match taken.flatten() {
+        Some(taken) => {
+            reply.taken(taken);
+            Some(len)
+        }
+        None => {
+            reply.reset_body();
+            None
+        }
+    }
 }
 
 fn check(ctx: &mut Ctx<'_>, request: &ReadRequest<'_>) -> Result<Arc<Open>, NtStatus> {
@@ -67,10 +98,15 @@ fn may_read(open: &Open, file: &FileOpen, request: &ReadRequest<'_>) -> Result<(
     Ok(())
 }
 
+/// It stands alone, in a buffer of its own.
+fn goes_large(ctx: &Ctx<'_>, len: usize, reply: &Reply) -> bool {
+    len >= LARGE && ctx.header.next_command == 0 && reply.can_go_large()
+}
+
 /// Room for the data behind the fixed part of the body.
 fn prepare<'r>(ctx: &Ctx<'_>, request: &ReadRequest<'_>, reply: &'r mut Reply) -> &'r mut [u8] {
     let len = request.length as usize;
-    if len >= LARGE && ctx.header.next_command == 0 && reply.can_go_large() {
+    if goes_large(ctx, len, reply) {
         let mut prefix = [0; ReadResponse::PREFIX_LEN];
         prefix[0] = 17;
         prefix[2] = ReadResponse::DATA_OFFSET;

@@ -9,6 +9,7 @@
 //! Everything stands in one contiguous buffer, so that it is signed or sealed in place and leaves in one
 //! write. A large READ stands in a buffer from the pool instead, laid out the same way.
 
+use super::taken::Taken;
 use crate::conn::pool::PoolBuf;
 use crate::conn::writer::Outgoing;
 use crate::crypto::{Sender, SigningKey};
@@ -35,6 +36,8 @@ pub struct Reply {
     bytes: Vec<u8>,
     /// Instead of `bytes`, once a large READ was answered: the buffer and the message's end in it.
     large: Option<(PoolBuf, usize)>,
+    /// The data in `large` is signed already.
+    taken: Option<Taken>,
     elements: SmallVec<[Element; 2]>,
 }
 
@@ -42,7 +45,7 @@ impl Default for Reply {
     fn default() -> Reply {
         let mut bytes = Vec::with_capacity(HEADROOM + header::LEN + 136);
         bytes.resize(HEADROOM, 0);
-        Reply { bytes, large: None, elements: SmallVec::new() }
+        Reply { bytes, large: None, taken: None, elements: SmallVec::new() }
     }
 }
 
@@ -71,7 +74,7 @@ impl Reply {
     pub fn drop_begun(&mut self) {
         if let Some(element) = self.elements.pop() {
             self.bytes.truncate(element.start);
-            self.large = None;
+            self.drop_large();
             if let Some(last) = self.elements.last() {
                 let next = last.start + header::offset::NEXT_COMMAND;
                 self.bytes[next..next + 4].fill(0);
@@ -89,7 +92,11 @@ impl Reply {
     pub fn reset_body(&mut self) {
         let start = self.elements.last().expect("begun").start;
         self.bytes.truncate(start + header::LEN);
-        self.large = None;
+        self.drop_large();
+    }
+
+    fn drop_large(&mut self) {
+        (self.large, self.taken) = (None, None);
     }
 
     /// Places the present element, the first and only one, in a pooled buffer: `prefix` (the fixed part of
@@ -107,6 +114,11 @@ impl Reply {
     pub fn large_data(&mut self, len: usize) -> &mut [u8] {
         let (buf, end) = self.large.as_mut().expect("go_large");
         &mut buf[*end - len..*end]
+    }
+
+    /// The data that stands there now was signed on its way.
+    pub fn taken(&mut self, taken: Taken) {
+        self.taken = Some(taken);
     }
 
     /// Fewer bytes came than there was room for.
@@ -236,8 +248,14 @@ impl Reply {
             }
             None => {
                 for element in &self.elements {
-                    if let Some(key) = &element.sign {
-                        key.sign(&mut bytes[element.start..element.end], Sender::Server);
+                    let message = &mut bytes[element.start..element.end];
+                    match (&element.sign, &self.taken) {
+                        (Some(key), Some(Taken { by, part })) if Arc::ptr_eq(key, by) => {
+                            let before = message.len() - part.bytes();
+                            key.sign_joined(&mut message[..before], part, Sender::Server);
+                        }
+                        (Some(key), _) => key.sign(message, Sender::Server),
+                        (None, _) => {}
                     }
                 }
                 TransformHeader::LEN

@@ -31,5 +31,12 @@ pub use signing::{Sender, SigningAlgorithm, SigningKey};
 /// What is known of the end of a message before the rest of it is there. It belongs to the key that made it.
 pub struct Part(crate::sys::ghash::Sum);
 
+impl Part {
+    /// Its length.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,11 @@
 //! READ, WRITE and FLUSH as a client sees them.
 
-use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, NtStatus};
+use std::os::unix::fs::FileExt;
 
-use crate::client::create;
+use smbgate::crypto::{Cipher, SigningAlgorithm};
+use smbgate::types::{AccessMask, CreateDisposition, CreateOptions, Dialect, NtStatus};
+
+use crate::client::{Offer, create};
 use crate::common::Server;
 
 #[test]
@@ -67,5 +70,56 @@ fn what_is_written_is_there_for_everyone_else() {
         assert_eq!(std::fs::read(&path).unwrap(), [round; 1000]);
         std::fs::write(&path, [!round; 1000]).unwrap();
         assert_eq!(c.read(file, 0, 1000).unwrap(), [!round; 1000]);
+    }
+}
+
+/// Bytes that are nowhere the same.
+fn noise(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(|i| (i.wrapping_mul(0x9E37_79B9) >> 13) as u8).collect()
+}
+
+/// What the kernel has in its cache of a file that is read in a row is signed while it is copied (on file systems
+/// where that pays): whatever the lengths, and whatever happens to the file meanwhile.
+#[test]
+fn a_file_that_is_read_in_a_row_is_what_it_is_now() {
+    let server = Server::plain();
+    let path = server.path("share").join("row");
+    let signing = [SigningAlgorithm::HmacSha256, SigningAlgorithm::AesCmac, SigningAlgorithm::AesGmac];
+    let sealing = [Cipher::Aes128Ccm, Cipher::Aes128Gcm, Cipher::Aes256Ccm, Cipher::Aes256Gcm];
+    let signing = signing.map(|algorithm| (Offer::signing(algorithm), false));
+    let sealing = sealing.map(|cipher| (Offer::cipher(cipher), true));
+    for (offer, seal) in signing.into_iter().chain(sealing) {
+        let offer = Offer { dialects: vec![Dialect::SMB3_11], ..offer };
+        let mut data = noise(0, (5 << 20) + 12_345);
+        std::fs::write(&path, &data).unwrap();
+        // What is still to be written to the disk is not waited for, and read in another way.
+        std::fs::File::open(&path).unwrap().sync_all().unwrap();
+        let mut c = server.client_with(&offer);
+        c.seal = seal;
+        c.target_credits = 64;
+        c.echo();
+        let file = c.open("row").unwrap();
+        let mut read_all = |data: &[u8]| {
+            let (mut at, mut lengths) = (0, [65_536, 100_000, 300_001, 1 << 18].into_iter().cycle());
+            while at < data.len() {
+                let len = lengths.next().unwrap();
+                let expected = &data[at..data.len().min(at + len)];
+                assert!(c.read(file, at as u64, len as u32).unwrap() == expected, "{len} bytes from {at} on");
+                at += len;
+            }
+            assert_eq!(c.read(file, at as u64, 65_536).unwrap_err(), NtStatus::END_OF_FILE);
+        };
+        read_all(&data);
+        let local = std::fs::File::options().write(true).open(&path).unwrap();
+        let new = noise(77, 500_000);
+        local.write_all_at(&new, 1_000_001).unwrap();
+        data[1_000_001..][..new.len()].copy_from_slice(&new);
+        read_all(&data);
+        local.set_len((3 << 20) + 77).unwrap();
+        data.truncate((3 << 20) + 77);
+        read_all(&data);
+        local.set_len(4 << 20).unwrap();
+        data.resize(4 << 20, 0);
+        read_all(&data);
     }
 }
