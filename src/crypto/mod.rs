@@ -28,7 +28,8 @@ pub use preauth::PreauthHash;
 pub use sealing::{Cipher, Forged, SealingKey};
 pub use signing::{Sender, SigningAlgorithm, SigningKey};
 
-/// What is known of the end of a message before the rest of it is there. It belongs to the key that made it.
+/// What is known of the end of a message before the rest of it is there. It belongs to the key that made it,
+/// and of a sealed message to the nonce and the place that it was made for.
 pub struct Part(crate::sys::ghash::Sum);
 
 impl Part {

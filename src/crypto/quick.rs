@@ -7,6 +7,8 @@ use aws_lc_rs::cipher::{self, EncryptingKey, EncryptionContext, UnboundCipherKey
 use subtle::ConstantTimeEq;
 
 use super::Cipher;
+use crate::sys::ghash::Sum;
+use crate::sys::source::Source;
 use gcm::Gcm;
 pub use gcm::Gmac;
 
@@ -174,6 +176,27 @@ impl Aead {
                 tag
             }
             Aead::Gcm(gcm) => gcm.seal(nonce.first_chunk().expect("16 > 12"), aad, data),
+        }
+    }
+
+    /// Whether `seal_copy` does it.
+    pub fn takes_part(&self) -> bool {
+        matches!(self, Aead::Gcm(gcm) if gcm.takes_part())
+    }
+
+    /// See [`Gcm::seal_copy`]. None for CCM: its tag begins with the length of the whole.
+    pub fn seal_copy(&self, nonce: &[u8; 16], at: usize, from: Source<'_>, to: &mut [u8]) -> Option<Sum> {
+        match self {
+            Aead::Ccm(_) => None,
+            Aead::Gcm(gcm) => gcm.seal_copy(nonce.first_chunk().expect("16 > 12"), at, from, to),
+        }
+    }
+
+    /// See [`Gcm::seal_joined`].
+    pub fn seal_joined(&self, nonce: &[u8; 16], aad: &[u8], head: &mut [u8], part: &Sum) -> [u8; 16] {
+        match self {
+            Aead::Ccm(_) => unreachable!("CCM makes no part of a tag"),
+            Aead::Gcm(gcm) => gcm.seal_joined(nonce.first_chunk().expect("16 > 12"), aad, head, part),
         }
     }
 

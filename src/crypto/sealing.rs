@@ -1,6 +1,7 @@
 //! Encryption (MS-SMB2 3.1.4.3, 3.3.5.2.1.1).
 
-use super::backend;
+use super::{Part, backend};
+use crate::sys::source::Source;
 
 /// A cipher that can be negotiated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -70,6 +71,25 @@ impl SealingKey {
     pub fn seal(&self, header: &mut [u8; 52], payload: &mut [u8], nonce: [u8; 16]) {
         header[20..36].copy_from_slice(&nonce);
         let tag = self.aead.seal(&nonce, &header[20..], payload);
+        header[4..20].copy_from_slice(&tag);
+    }
+
+    /// Whether the end of a message can be copied and sealed in one pass ([`SealingKey::seal_copy`]).
+    pub fn takes_part(&self) -> bool {
+        self.aead.takes_part()
+    }
+
+    /// Seals `from`, with which a message ends, into `to`, which is as long; `at` bytes of the message stand ahead of it, in whole
+    /// blocks of 16 bytes, for [`SealingKey::seal_joined`] with the same nonce. None: not with this key.
+    pub fn seal_copy(&self, nonce: [u8; 16], at: usize, from: Source<'_>, to: &mut [u8]) -> Option<Part> {
+        self.aead.seal_copy(&nonce, at, from, to).map(Part)
+    }
+
+    /// [`SealingKey::seal`] for a payload that ends with what this key sealed with this nonce; `head`, the `at` bytes ahead of that,
+    /// is sealed in place.
+    pub fn seal_joined(&self, header: &mut [u8; 52], head: &mut [u8], nonce: [u8; 16], part: &Part) {
+        header[20..36].copy_from_slice(&nonce);
+        let tag = self.aead.seal_joined(&nonce, &header[20..], head, &part.0);
         header[4..20].copy_from_slice(&tag);
     }
 

@@ -533,6 +533,12 @@ fn speed() {
             measure(&format!("{cipher:?}"), len, || _ = quick.seal(&[1; 16], &[2; 32], &mut message));
             let what = format!("{cipher:?} reference");
             measure(&what, len, || _ = reference.seal(&[1; 16], &[2; 32], &mut message));
+            let mut copy = || quick.seal_copy(&[1; 16], 80, message[..].into(), &mut copied);
+            if let Some(part) = copy() {
+                measure(&format!("{cipher:?} and copy"), len, || _ = copy());
+                let what = format!("{cipher:?} joined");
+                measure(&what, len, || _ = quick.seal_joined(&[1; 16], &[2; 32], &mut [3; 80], &part));
+            }
         }
     }
 }

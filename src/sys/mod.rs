@@ -11,6 +11,7 @@ pub mod dir;
 pub mod extents;
 pub mod fanotify;
 pub mod file;
+pub mod gcm;
 pub mod ghash;
 pub mod gssapi;
 pub mod handle;

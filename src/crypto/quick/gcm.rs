@@ -14,6 +14,7 @@ use aws_lc_rs::aead as aws;
 use ring::aead as ring;
 
 use super::LENGTH;
+use crate::sys::gcm as wide;
 use crate::sys::ghash::{Ghash, Sum};
 use crate::sys::source::Source;
 use crate::sys::wipe::Wiped;
@@ -53,7 +54,8 @@ fn has_256_bits() -> bool {
 /// AES-GCM, with a key of 128 or 256 bits.
 pub enum Gcm {
     Aws(Box<aws::LessSafeKey>),
-    Ring(Wiped<ring::LessSafeKey>),
+    /// ring opens and seals whole messages; the other, where the processor has what it takes, those of two parts.
+    Ring(Wiped<ring::LessSafeKey>, Option<Box<wide::Gcm>>),
 }
 
 impl Gcm {
@@ -68,7 +70,8 @@ impl Gcm {
 
     pub fn by_ring(key: &[u8]) -> Gcm {
         let algorithm = if key.len() == 16 { &ring::AES_128_GCM } else { &ring::AES_256_GCM };
-        Gcm::Ring(Wiped::new(ring::LessSafeKey::new(ring::UnboundKey::new(algorithm, key).expect(LENGTH))))
+        let whole = Wiped::new(ring::LessSafeKey::new(ring::UnboundKey::new(algorithm, key).expect(LENGTH)));
+        Gcm::Ring(whole, wide::Gcm::new(key).map(Box::new))
     }
 
     /// Encrypts `data` in place; the tag.
@@ -80,13 +83,35 @@ impl Gcm {
                 let tag = key.seal_in_place_separate_tag(nonce, aws::Aad::from(aad), data);
                 out.copy_from_slice(tag.expect(FITS).as_ref());
             }
-            Gcm::Ring(key) => {
+            Gcm::Ring(key, _) => {
                 let nonce = ring::Nonce::assume_unique_for_key(*nonce);
                 let tag = key.seal_in_place_separate_tag(nonce, ring::Aad::from(aad), data);
                 out.copy_from_slice(tag.expect(FITS).as_ref());
             }
         }
         out
+    }
+
+    /// Whether `seal_copy` does it.
+    pub fn takes_part(&self) -> bool {
+        matches!(self, Gcm::Ring(_, Some(_)))
+    }
+
+    /// Encrypts `from`, with which a text ends, into `to`, which is as long; `at` bytes stand ahead of it, in whole blocks. None:
+    /// not with this processor.
+    pub fn seal_copy(&self, nonce: &[u8; 12], at: usize, from: Source<'_>, to: &mut [u8]) -> Option<Sum> {
+        match self {
+            Gcm::Ring(_, Some(key)) => Some(key.seal_copy(nonce, at, from, to)),
+            Gcm::Ring(_, None) | Gcm::Aws(_) => None,
+        }
+    }
+
+    /// Encrypts in place what stands ahead of what this key encrypted under the same nonce; the tag.
+    pub fn seal_joined(&self, nonce: &[u8; 12], aad: &[u8], head: &mut [u8], part: &Sum) -> [u8; 16] {
+        match self {
+            Gcm::Ring(_, Some(key)) => key.seal_head(nonce, aad, head, part),
+            Gcm::Ring(_, None) | Gcm::Aws(_) => unreachable!("neither library makes a part of a tag"),
+        }
     }
 
     /// Decrypts `data` in place. False: it is of no use.
@@ -96,7 +121,7 @@ impl Gcm {
                 let nonce = aws::Nonce::assume_unique_for_key(*nonce);
                 key.open_in_place_separate_tag(nonce, aws::Aad::from(aad), tag, data).is_ok()
             }
-            Gcm::Ring(key) => {
+            Gcm::Ring(key, _) => {
                 let nonce = ring::Nonce::assume_unique_for_key(*nonce);
                 key.open_in_place_separate_tag(nonce, ring::Aad::from(aad), (*tag).into(), data, 0..).is_ok()
             }
