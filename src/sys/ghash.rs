@@ -1,5 +1,5 @@
 //! GHASH (NIST SP 800-38D 6.4) with carry-less multiplications of 256 bits (VPCLMULQDQ): two blocks of a message at
-//! a time, and one reduction for thirty-two. Twice the speed of 128 bits on processors that have it and no AVX-512.
+//! a time, and one reduction for sixteen. Twice the speed of 128 bits on processors that have it and no AVX-512.
 //!
 //! Blocks are taken with their bytes reversed and the key doubled: then the hash is POLYVAL's (RFC 8452 appendix A), whose
 //! product of a and b is a * b * x^-128.

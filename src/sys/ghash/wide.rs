@@ -7,8 +7,10 @@ use crate::sys::source::Source;
 pub const BLOCK: usize = 16;
 pub const PAIR: usize = 2 * BLOCK;
 /// Pairs of blocks to one reduction.
-const PAIRS: usize = 16;
+const PAIRS: usize = 8;
 const STRIDE: usize = PAIRS * PAIR;
+/// The same for what is copied meanwhile, where more are quicker.
+const COPIED: usize = 2 * PAIRS;
 /// How far ahead of a copy its source is fetched.
 const AHEAD: usize = 2048;
 const LINE: usize = 64;
@@ -24,8 +26,9 @@ pub struct Powers {
     halves: __m256i,
 }
 
-/// A key. The powers of a stride and one pair more (for a rest of 32 blocks, and the lengths), the highest first.
-pub struct Ghash([Powers; PAIRS + 1]);
+/// A key. The powers of a copy's stride, the highest first: enough for a stride and one pair more (a rest of 16 blocks, and the
+/// lengths).
+pub struct Ghash([Powers; COPIED]);
 
 impl Ghash {
     /// `h` is the zero block, encrypted. None: the processor has no such instructions.
@@ -92,21 +95,21 @@ impl Ghash {
         assert_eq!(from.len(), to.len(), "a copy is as long");
         let mut sum = _mm_setzero_si128();
         let mut at = 0;
-        let mut strides = to.chunks_exact_mut(STRIDE);
+        let mut strides = to.chunks_exact_mut(COPIED * PAIR);
         for stride in &mut strides {
             // SAFETY: source and destination are of one length.
             let from = unsafe { from.as_ptr().add(at) };
-            fetch::<STRIDE>(from);
+            fetch::<{ COPIED * PAIR }>(from);
             let to = stride.as_mut_ptr();
-            sum = absorb(&self.0[1..], _mm256_set_m128i(_mm_setzero_si128(), sum), |pair| {
-                // SAFETY: `pair` is below `PAIRS`: a stride from `from` on can be read, one from `to` on written.
+            sum = absorb(&self.0, _mm256_set_m128i(_mm_setzero_si128(), sum), |pair| {
+                // SAFETY: `pair` is below `COPIED`: a stride from `from` on can be read, one from `to` on written.
                 unsafe {
                     let blocks = load_once(from.add(pair * PAIR));
                     _mm256_storeu_si256(to.add(pair * PAIR).cast(), blocks);
                     blocks
                 }
             });
-            at += STRIDE;
+            at += COPIED * PAIR;
         }
         let rest = strides.into_remainder();
         from.after(at).copy_to(rest);
@@ -148,7 +151,7 @@ impl Ghash {
     /// The key to the power of `n`, which is not 0.
     #[target_feature(enable = "avx2,pclmulqdq")]
     fn power(&self, n: usize) -> __m128i {
-        let first = _mm256_extracti128_si256::<1>(self.0[PAIRS].whole);
+        let first = _mm256_extracti128_si256::<1>(self.0[COPIED - 1].whole);
         (0..n.ilog2()).rev().fold(first, |power, bit| {
             let square = times(power, power);
             if n >> bit & 1 == 1 { times(square, first) } else { square }
@@ -159,7 +162,9 @@ impl Ghash {
     #[inline]
     #[target_feature(enable = "avx2,pclmulqdq,vpclmulqdq")]
     fn stride(&self, sum: __m128i, data: &[u8]) -> __m128i {
-        absorb(&self.0[1..], _mm256_set_m128i(_mm_setzero_si128(), sum), |pair| load(&data[pair * PAIR..]))
+        absorb(&self.0[COPIED - PAIRS..], _mm256_set_m128i(_mm_setzero_si128(), sum), |pair| {
+            load(&data[pair * PAIR..])
+        })
     }
 
     /// The last `blocks` blocks of `last`, after what gave `sum`, which goes to the first block of them.
@@ -172,8 +177,9 @@ impl Ghash {
             0 => _mm256_set_m128i(_mm_setzero_si128(), sum),
             _ => _mm256_set_m128i(sum, _mm_setzero_si128()),
         };
-        let first = PAIRS + 1 - blocks.div_ceil(2);
-        absorb(&self.0[first..], sum, |pair| load(&last[(first + pair) * PAIR..]))
+        let pairs = blocks.div_ceil(2);
+        let last = &last[(PAIRS + 1 - pairs) * PAIR..];
+        absorb(&self.0[COPIED - pairs..], sum, |pair| load(&last[pair * PAIR..]))
     }
 }
 
