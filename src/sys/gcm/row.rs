@@ -61,7 +61,7 @@ macro_rules! last_round {
     };
 }
 
-/// The rounds 1 to 8, while the row that is `hashed` is absorbed, its first pair last of all: `sum`, which is added to that, is
+/// The rounds 2 to 9, while the row that is `hashed` is absorbed, its first pair last of all: `sum`, which is added to that, is
 /// calculated meanwhile.
 ///
 /// # Safety
@@ -77,17 +77,17 @@ pub unsafe fn rounds_and_hash(
     sum: &__m256i,
     reversed: __m256i,
 ) {
-    // SAFETY: nine of the keys, all of the powers, `sum` and a row from `hashed` on are read, nothing is written.
+    // SAFETY: the keys, all of the powers, `sum` and a row from `hashed` on are read, nothing is written.
     unsafe {
         asm!(
-            round_and_hash!(1, 1),
-            round_and_hash!(2, 2),
-            round_and_hash!(3, 3),
-            round_and_hash!(4, 4),
-            round_and_hash!(5, 5),
-            round_and_hash!(6, 6),
-            round_and_hash!(7, 7),
-            round_and_hash!(8, 0, "vpxor {block}, {block}, ymmword ptr [{sum}]\n"),
+            round_and_hash!(2, 1),
+            round_and_hash!(3, 2),
+            round_and_hash!(4, 3),
+            round_and_hash!(5, 4),
+            round_and_hash!(6, 5),
+            round_and_hash!(7, 6),
+            round_and_hash!(8, 7),
+            round_and_hash!(9, 0, "vpxor {block}, {block}, ymmword ptr [{sum}]\n"),
             a = inout(ymm_reg) row[0], b = inout(ymm_reg) row[1],
             c = inout(ymm_reg) row[2], d = inout(ymm_reg) row[3],
             e = inout(ymm_reg) row[4], f = inout(ymm_reg) row[5],

@@ -16,6 +16,8 @@ pub struct Gcm {
     /// One for each round and one more, each twice side by side.
     keys: [__m256i; 15],
     rounds: usize,
+    /// What the last byte of the counter changes in a block after the first round.
+    changes: [[u8; BLOCK]; 256],
     /// What the rows of a stride are multiplied by.
     powers: [Powers; ROWS * row::PAIRS],
     ghash: Ghash,
@@ -36,7 +38,8 @@ impl Gcm {
         unsafe {
             let (keys, rounds) = schedule(key);
             let h = Zeroizing::new(block(&keys, rounds, [0; BLOCK]));
-            Some(Gcm { keys, rounds, powers: Ghash::powers_of(&h), ghash: Ghash::new(&h)? })
+            let (changes, powers) = (changes(&keys[0]), Ghash::powers_of(&h));
+            Some(Gcm { keys, rounds, changes, powers, ghash: Ghash::new(&h)? })
         }
     }
 
@@ -111,13 +114,13 @@ impl Gcm {
         let mut products = Products::none();
         // SAFETY: `row` is below `rows` where a row is read or written, and one less where one is hashed.
         unsafe {
-            let mut first = counter.row(&self.keys[0]);
-            self.keys[1..ROUNDS].iter().for_each(|key| row::round(&mut first, key));
+            let mut first = counter.row(self);
+            self.keys[2..ROUNDS].iter().for_each(|key| row::round(&mut first, key));
             row::last_round(first, self.keys[ROUNDS], from, to);
             for row in 1..rows {
                 let from = from.add(row * ROW);
                 fetch::<ROW>(from);
-                let mut blocks = counter.row(&self.keys[0]);
+                let mut blocks = counter.row(self);
                 let (hashed, part) = (to.add((row - 1) * ROW), part(row - 1));
                 row::rounds_and_hash(
                     &mut blocks,
@@ -128,7 +131,7 @@ impl Gcm {
                     &sum,
                     reversed,
                 );
-                self.keys[9..ROUNDS].iter().for_each(|key| row::round(&mut blocks, key));
+                self.keys[10..ROUNDS].iter().for_each(|key| row::round(&mut blocks, key));
                 row::last_round(blocks, self.keys[ROUNDS], from, to.add(row * ROW));
                 sum = _mm256_setzero_si256();
                 if part == ROWS - 1 {
@@ -182,6 +185,7 @@ impl Gcm {
 impl Drop for Gcm {
     fn drop(&mut self) {
         wipe(&mut self.keys);
+        wipe(&mut self.changes);
         wipe(&mut self.powers);
     }
 }
@@ -237,12 +241,25 @@ fn schedule(key: &[u8]) -> ([__m256i; 15], usize) {
     (keys, rounds)
 }
 
+/// See [`Gcm::changes`]. In the first round the last byte goes to one column, and nothing else does that a number changes but once
+/// in 256.
+#[target_feature(enable = "avx2,aes")]
+fn changes(key: &__m256i) -> [[u8; BLOCK]; 256] {
+    let first = |byte: usize| {
+        let block = _mm_xor_si128(_mm256_castsi256_si128(*key), _mm_set_epi32((byte << 24) as i32, 0, 0, 0));
+        number(_mm_aesenc_si128(block, _mm_setzero_si128()))
+    };
+    std::array::from_fn(|byte| (first(byte) ^ first(0)).to_le_bytes())
+}
+
 /// The blocks of the counter (NIST SP 800-38D 6.5), two by two.
 struct Counter {
     /// The next two, their bytes reversed.
     next: __m256i,
     /// The number of the first.
     number: u32,
+    /// A number without its last byte, and its block after the first round as if that were 0.
+    others: (u32, __m256i),
 }
 
 impl Counter {
@@ -258,7 +275,7 @@ impl Counter {
         let next = vector(u128::from_be_bytes(block));
         let next =
             _mm256_add_epi32(_mm256_broadcastsi128_si256(next), _mm256_set_epi32(0, 0, 0, 1, 0, 0, 0, 0));
-        Counter { next, number }
+        Counter { next, number, others: (u32::MAX, _mm256_setzero_si256()) }
     }
 
     #[target_feature(enable = "avx2")]
@@ -268,35 +285,38 @@ impl Counter {
         pair
     }
 
-    /// A row, `key` added.
+    /// A row, after the first round.
     #[inline]
-    #[target_feature(enable = "avx2")]
-    fn row(&mut self, key: &__m256i) -> Row {
-        const BLOCKS: i32 = 2 * row::PAIRS as i32;
-        let first = _mm256_shuffle_epi8(self.next, reversed());
-        let mut row = [first; row::PAIRS];
-        if self.number as u8 <= u8::MAX - BLOCKS as u8 {
-            // Nothing is carried into the other bytes.
-            for (pair, blocks) in row.iter_mut().enumerate() {
-                let add = (2 * pair as i32) << 24;
-                let add = _mm256_set_epi32(add, 0, 0, 0, add, 0, 0, 0);
-                *blocks = _mm256_xor_si256(_mm256_add_epi8(first, add), *key);
+    #[target_feature(enable = "avx2,aes,vaes")]
+    fn row(&mut self, gcm: &Gcm) -> Row {
+        const BLOCKS: usize = 2 * row::PAIRS;
+        let [first, second, ..] = &gcm.keys;
+        let mut row = [_mm256_setzero_si256(); row::PAIRS];
+        let byte = self.number as usize % 256;
+        if let Some(changes) = gcm.changes.get(byte..byte + BLOCKS) {
+            if self.number >> 8 != self.others.0 {
+                let zero = _mm256_andnot_si256(_mm256_set_epi32(0, 0, 0, 255, 0, 0, 0, 255), self.next);
+                let zero = _mm256_permute2x128_si256::<0x00>(zero, zero);
+                let zero = _mm256_xor_si256(_mm256_shuffle_epi8(zero, reversed()), *first);
+                self.others = (self.number >> 8, _mm256_aesenc_epi128(zero, *second));
             }
+            for (pair, blocks) in row.iter_mut().enumerate() {
+                *blocks = _mm256_xor_si256(self.others.1, load(&changes.as_flattened()[pair * PAIR..]));
+            }
+            self.skip(BLOCKS);
         } else {
-            for (pair, blocks) in row.iter_mut().enumerate() {
-                let add = 2 * pair as i32;
-                let add = _mm256_add_epi32(self.next, _mm256_set_epi32(0, 0, 0, add, 0, 0, 0, add));
-                *blocks = _mm256_xor_si256(_mm256_shuffle_epi8(add, reversed()), *key);
-            }
+            // The byte runs over on the way.
+            row.fill_with(|| _mm256_xor_si256(self.pair(), *first));
+            row::round(&mut row, second);
         }
-        self.skip(BLOCKS);
         row
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn skip(&mut self, blocks: i32) {
-        self.next = _mm256_add_epi32(self.next, _mm256_set_epi32(0, 0, 0, blocks, 0, 0, 0, blocks));
+    fn skip(&mut self, blocks: usize) {
+        let add = blocks as i32;
+        self.next = _mm256_add_epi32(self.next, _mm256_set_epi32(0, 0, 0, add, 0, 0, 0, add));
         self.number += blocks as u32;
     }
 }
