@@ -5,13 +5,14 @@ use super::{Ctx, Handled, Reply};
 use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NtStatus};
 use crate::wire::codec::Reader;
+use crate::wire::header;
 use crate::wire::read::{ReadRequest, ReadResponse};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// From this length on the answer is built in a pooled buffer.
 const LARGE: usize = 16 << 10;
-/// From this length on what is in the page cache is read through a mapping, signed while it is copied.
+/// From this length on what is in the page cache is read through a mapping, signed or sealed while it is copied.
 const MAPPED: usize = 64 << 10;
 
 pub fn handle(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) -> Handled {
@@ -50,7 +51,7 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     Some(done(file, &request, reply, got).map_err(Into::into))
 }
 
-/// All of it, copied and signed in one pass. None: not in this way.
+/// All of it, copied and signed or sealed in one pass. None: not in this way.
 fn take(ctx: &Ctx<'_>, file: &FileOpen, request: &ReadRequest<'_>, reply: &mut Reply) -> Option<usize> {
     let len = request.length as usize;
     if len < MAPPED || !goes_large(ctx, len, reply) {
@@ -60,7 +61,8 @@ fn take(ctx: &Ctx<'_>, file: &FileOpen, request: &ReadRequest<'_>, reply: &mut R
     // Where the kernel tells only the owner what it has of a file, it tells the process.
     let _as_process = crate::sys::creds::assume_process().ok()?;
     let data = prepare(ctx, request, reply);
-    let taken = file.object.with_cached(request.offset, len, |source| protect.take(source, data));
+    let at = header::LEN + ReadResponse::PREFIX_LEN;
+    let taken = file.object.with_cached(request.offset, len, |source| protect.take(at, source, data));
     match taken.flatten() {
         Some(taken) => {
             reply.taken(taken);

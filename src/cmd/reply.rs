@@ -36,7 +36,7 @@ pub struct Reply {
     bytes: Vec<u8>,
     /// Instead of `bytes`, once a large READ was answered: the buffer and the message's end in it.
     large: Option<(PoolBuf, usize)>,
-    /// The data in `large` is signed already.
+    /// The data in `large` is signed or sealed already.
     taken: Option<Taken>,
     elements: SmallVec<[Element; 2]>,
 }
@@ -116,7 +116,7 @@ impl Reply {
         &mut buf[*end - len..*end]
     }
 
-    /// The data that stands there now was signed on its way.
+    /// The data that stands there now was signed or sealed on its way.
     pub fn taken(&mut self, taken: Taken) {
         self.taken = Some(taken);
     }
@@ -232,7 +232,13 @@ impl Reply {
         let start = match seal {
             Some((session, security)) => {
                 let key = security.server_out.as_ref()?;
-                let nonce = security.nonces.next()?;
+                let part = match &self.taken {
+                    // For another session it is of no use, nor can it be undone.
+                    Some(Taken::Sealed(of, ..)) if *of != session => return None,
+                    Some(Taken::Sealed(_, nonce, part)) => Some((*nonce, part)),
+                    Some(Taken::Signed(..)) | None => None,
+                };
+                let nonce = part.map_or_else(|| security.nonces.next(), |(nonce, _)| Some(nonce))?;
                 let (head, payload) = bytes[..end].split_at_mut(HEADROOM);
                 let transform = TransformHeader {
                     nonce,
@@ -242,7 +248,13 @@ impl Reply {
                     ..TransformHeader::default()
                 };
                 let mut sealed = transform.to_bytes();
-                key.seal(&mut sealed, payload, nonce);
+                match part {
+                    Some((_, part)) => {
+                        let before = payload.len() - part.bytes();
+                        key.seal_joined(&mut sealed, &mut payload[..before], nonce, part);
+                    }
+                    None => key.seal(&mut sealed, payload, nonce),
+                }
                 head[frame::LEN..].copy_from_slice(&sealed);
                 0
             }
@@ -250,7 +262,9 @@ impl Reply {
                 for element in &self.elements {
                     let message = &mut bytes[element.start..element.end];
                     match (&element.sign, &self.taken) {
-                        (Some(key), Some(Taken { by, part })) if Arc::ptr_eq(key, by) => {
+                        // It is not to be had in the clear any more.
+                        (_, Some(Taken::Sealed(..))) => return None,
+                        (Some(key), Some(Taken::Signed(by, part))) if Arc::ptr_eq(key, by) => {
                             let before = message.len() - part.bytes();
                             key.sign_joined(&mut message[..before], part, Sender::Server);
                         }

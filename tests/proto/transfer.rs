@@ -78,7 +78,7 @@ fn noise(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|i| (i.wrapping_mul(0x9E37_79B9) >> 13) as u8).collect()
 }
 
-/// What the kernel has in its cache of a file that is read in a row is signed while it is copied (on file systems
+/// What the kernel has in its cache of a file that is read in a row is signed or sealed while it is copied (on file systems
 /// where that pays): whatever the lengths, and whatever happens to the file meanwhile.
 #[test]
 fn a_file_that_is_read_in_a_row_is_what_it_is_now() {

@@ -13,6 +13,8 @@
 //! on associated data, which is what GMAC is made of. Neither takes the end of a message before its beginning: that is for
 //! [`Ghash`] and [`wide::Gcm`].
 
+use std::sync::OnceLock;
+
 use aes::Aes128Enc;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aws_lc_rs::aead as aws;
@@ -60,7 +62,27 @@ fn has_256_bits() -> bool {
 pub enum Gcm {
     Aws(Box<aws::LessSafeKey>),
     /// ring opens and seals whole messages; the other, where the processor has what it takes, those of two parts.
-    Ring(Wiped<ring::LessSafeKey>, Option<Box<wide::Gcm>>),
+    Ring(Wiped<ring::LessSafeKey>, Parts),
+}
+
+/// What messages of two parts are sealed with. Made when the first one is: it takes 8 KB, and most keys never see one.
+pub struct Parts {
+    key: zeroize::Zeroizing<[u8; 32]>,
+    len: usize,
+    made: OnceLock<Option<Box<wide::Gcm>>>,
+}
+
+impl Parts {
+    fn new(key: &[u8]) -> Parts {
+        let mut kept = zeroize::Zeroizing::new([0; 32]);
+        kept[..key.len()].copy_from_slice(key);
+        Parts { key: kept, len: key.len(), made: OnceLock::new() }
+    }
+
+    /// None: not with this processor.
+    fn key(&self) -> Option<&wide::Gcm> {
+        self.made.get_or_init(|| wide::Gcm::new(&self.key[..self.len]).map(Box::new)).as_deref()
+    }
 }
 
 impl Gcm {
@@ -76,7 +98,7 @@ impl Gcm {
     pub fn by_ring(key: &[u8]) -> Gcm {
         let algorithm = if key.len() == 16 { &ring::AES_128_GCM } else { &ring::AES_256_GCM };
         let whole = Wiped::new(ring::LessSafeKey::new(ring::UnboundKey::new(algorithm, key).expect(LENGTH)));
-        Gcm::Ring(whole, wide::Gcm::new(key).map(Box::new))
+        Gcm::Ring(whole, Parts::new(key))
     }
 
     /// Encrypts `data` in place; the tag.
@@ -99,24 +121,25 @@ impl Gcm {
 
     /// Whether `seal_copy` does it.
     pub fn takes_part(&self) -> bool {
-        matches!(self, Gcm::Ring(_, Some(_)))
+        matches!(self, Gcm::Ring(_, parts) if parts.key().is_some())
     }
 
     /// Encrypts `from`, with which a text ends, into `to`, which is as long; `at` bytes stand ahead of it, in whole blocks. None:
     /// not with this processor.
     pub fn seal_copy(&self, nonce: &[u8; 12], at: usize, from: Source<'_>, to: &mut [u8]) -> Option<Sum> {
         match self {
-            Gcm::Ring(_, Some(key)) => Some(key.seal_copy(nonce, at, from, to)),
-            Gcm::Ring(_, None) | Gcm::Aws(_) => None,
+            Gcm::Ring(_, parts) => parts.key().map(|key| key.seal_copy(nonce, at, from, to)),
+            Gcm::Aws(_) => None,
         }
     }
 
     /// Encrypts in place what stands ahead of what this key encrypted under the same nonce; the tag.
     pub fn seal_joined(&self, nonce: &[u8; 12], aad: &[u8], head: &mut [u8], part: &Sum) -> [u8; 16] {
-        match self {
-            Gcm::Ring(_, Some(key)) => key.seal_head(nonce, aad, head, part),
-            Gcm::Ring(_, None) | Gcm::Aws(_) => unreachable!("neither library makes a part of a tag"),
-        }
+        let key = match self {
+            Gcm::Ring(_, parts) => parts.key(),
+            Gcm::Aws(_) => None,
+        };
+        key.expect("a part is of the key that sealed it").seal_head(nonce, aad, head, part)
     }
 
     /// Decrypts `data` in place. False: it is of no use.
