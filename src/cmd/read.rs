@@ -1,6 +1,6 @@
 //! READ (MS-SMB2 3.3.5.12), onto MS-FSA 2.1.5.3. The data goes from the page cache straight into the answer.
 
-use super::taken::Protect;
+use super::taken::{Protect, Taken};
 use super::{Ctx, Handled, Reply};
 use crate::session::{FileOpen, Open, OpenKind};
 use crate::types::{AccessMask, NtStatus};
@@ -41,38 +41,31 @@ pub fn try_inline(ctx: &mut Ctx<'_>, mut body: Reader<'_>, reply: &mut Reply) ->
     if may_read(&open, file, &request).is_err() || (file.object.is_remote() && !file.fresh.is_recent(every)) {
         return None;
     }
-    let got = match take(ctx, file, &request, reply) {
-        Some(got) => got,
-        None => {
-            let data = prepare(ctx, &request, reply);
-            file.object.read_nowait(request.offset, data)?
+    let protect = takes_part(ctx, &request, reply).then(|| Protect::of(ctx)).flatten();
+    let data = prepare(ctx, &request, reply);
+    let got = match protect.and_then(|protect| take(protect, file, request.offset, data)) {
+        Some(taken) => {
+            let got = data.len();
+            reply.taken(taken);
+            got
         }
+        None => file.object.read_nowait(request.offset, data)?,
     };
     Some(done(file, &request, reply, got).map_err(Into::into))
 }
 
-/// All of it, copied and signed or sealed in one pass. None: not in this way.
-fn take(ctx: &Ctx<'_>, file: &FileOpen, request: &ReadRequest<'_>, reply: &mut Reply) -> Option<usize> {
+/// It is long enough, and its data ends the answer.
+fn takes_part(ctx: &Ctx<'_>, request: &ReadRequest<'_>, reply: &Reply) -> bool {
     let len = request.length as usize;
-    if len < MAPPED || !goes_large(ctx, len, reply) {
-        return None;
-    }
-    let protect = Protect::of(ctx)?;
+    len >= MAPPED && goes_large(ctx, len, reply)
+}
+
+/// All of `data`, copied and signed or sealed in one pass. None: not in this way.
+fn take(protect: Protect, file: &FileOpen, offset: u64, data: &mut [u8]) -> Option<Taken> {
     // Where the kernel tells only the owner what it has of a file, it tells the process.
     let _as_process = crate::sys::creds::assume_process().ok()?;
-    let data = prepare(ctx, request, reply);
     let at = header::LEN + ReadResponse::PREFIX_LEN;
-    let taken = file.object.with_cached(request.offset, len, |source| protect.take(at, source, data));
-    match taken.flatten() {
-        Some(taken) => {
-            reply.taken(taken);
-            Some(len)
-        }
-        None => {
-            reply.reset_body();
-            None
-        }
-    }
+    file.object.with_cached(offset, data.len(), |source| protect.take(at, source, data))?
 }
 
 fn check(ctx: &mut Ctx<'_>, request: &ReadRequest<'_>) -> Result<Arc<Open>, NtStatus> {

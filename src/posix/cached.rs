@@ -60,8 +60,7 @@ impl Cached {
 
     /// There is one, or may be.
     pub(super) fn has_window(&self) -> bool {
-        let open = |reading: &Arc<Mutex<Reading>>| reading.try_lock().is_none_or(|now| now.window.is_open());
-        self.0.get().is_some_and(open)
+        self.0.get().is_some_and(|reading| may_be_open(reading))
     }
 }
 
@@ -78,6 +77,11 @@ impl std::fmt::Debug for Cached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Cached")
     }
+}
+
+/// Where somebody is at it, it may.
+fn may_be_open(reading: &Mutex<Reading>) -> bool {
+    reading.try_lock().is_none_or(|now| now.window.is_open())
 }
 
 fn note(reading: &Arc<Mutex<Reading>>) {
@@ -103,7 +107,5 @@ pub fn tidy() {
             now.window.close();
         }
     }
-    OPEN.lock().retain(|reading| {
-        reading.upgrade().is_some_and(|reading| reading.try_lock().is_none_or(|now| now.window.is_open()))
-    });
+    OPEN.lock().retain(|reading| reading.upgrade().is_some_and(|reading| may_be_open(&reading)));
 }

@@ -128,7 +128,7 @@ impl Object {
     }
 
     /// The same without ever waiting for a disk or a backend; `None`: not possible now, use `read_at`.
-    /// The only call of `posix` that may run on the reactor.
+    /// It and `with_cached` are the only calls of `posix` for data that may run on the reactor.
     pub fn read_nowait(&self, offset: u64, buf: &mut [u8]) -> Option<usize> {
         if self.is_stream() {
             return None;

@@ -119,9 +119,9 @@ impl Gcm {
         out
     }
 
-    /// Whether `seal_copy` does it.
+    /// Whether `seal_copy` does it: where ring is taken, the processor has what it takes.
     pub fn takes_part(&self) -> bool {
-        matches!(self, Gcm::Ring(_, parts) if parts.key().is_some())
+        matches!(self, Gcm::Ring(..))
     }
 
     /// Encrypts `from`, with which a text ends, into `to`, which is as long; `at` bytes stand ahead of it, in whole blocks. None:

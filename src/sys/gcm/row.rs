@@ -115,7 +115,7 @@ pub fn round(row: &mut Row, key: &__m256i) {
 /// The last round: the row that stands at `from`, encrypted, goes to `to`.
 ///
 /// # Safety
-/// A row can be read from `from` on and written from `to` on. They are the same or apart.
+/// A row can be read from `from` on and written from `to` on. They are apart.
 #[inline]
 #[target_feature(enable = "avx2,vaes")]
 pub unsafe fn last_round(row: Row, key: __m256i, from: *const u8, to: *mut u8) {

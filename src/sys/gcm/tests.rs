@@ -15,6 +15,13 @@ fn random(n: usize) -> Vec<u8> {
     out
 }
 
+/// A whole text, in one part; the tag.
+fn seal(gcm: &Gcm, nonce: &[u8; 12], aad: &[u8], data: &mut [u8]) -> [u8; 16] {
+    let plain = data.to_vec();
+    let sum = gcm.seal_copy(nonce, 0, Source::from(&plain[..]), data);
+    gcm.seal_head(nonce, aad, &mut [], &sum)
+}
+
 /// The GCM specification's test cases 1, 2, 3, 4, 13, 14, 15 and 16.
 #[test]
 fn the_specification() {
@@ -54,7 +61,7 @@ fn the_specification() {
     ] {
         let Some(gcm) = Gcm::new(key) else { return };
         let mut data = plain.to_vec();
-        assert_eq!(gcm.seal(nonce.try_into().unwrap(), aad, &mut data)[..], hex(tag));
+        assert_eq!(seal(&gcm, nonce.try_into().unwrap(), aad, &mut data)[..], hex(tag));
         assert_eq!(data, sealed);
     }
 }
@@ -79,7 +86,7 @@ fn the_crate_gets_the_same() {
             };
             let tag: [u8; 16] = tag.unwrap().into();
             let mut whole = plain.clone();
-            assert_eq!(gcm.seal(&nonce, &aad, &mut whole), tag, "{len}");
+            assert_eq!(seal(gcm, &nonce, &aad, &mut whole), tag, "{len}");
             assert!(whole == expected, "{len}");
             for at in [0, 16, 80, 240].into_iter().filter(|at| *at <= len) {
                 let mut got = vec![0; len + 1];

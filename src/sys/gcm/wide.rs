@@ -58,16 +58,8 @@ impl Gcm {
         unsafe { self.finish(nonce, aad, head, sum) }
     }
 
-    /// Encrypts a whole text in place; the tag.
-    pub fn seal(&self, nonce: &[u8; 12], aad: &[u8], data: &mut [u8]) -> [u8; 16] {
-        let (start, len) = (data.as_mut_ptr(), data.len());
-        // SAFETY: as in `seal_copy`, with one for both.
-        let sum = unsafe { self.encrypt(nonce, 0, start, start, len) };
-        self.seal_head(nonce, aad, &mut [], &sum)
-    }
-
     /// # Safety
-    /// `len` bytes from `from` on can be read, and be written from `to` on. They are the same or apart.
+    /// `len` bytes from `from` on can be read, and be written from `to` on. They are apart.
     #[target_feature(enable = "avx2,aes,vaes,pclmulqdq,vpclmulqdq")]
     unsafe fn encrypt(&self, nonce: &[u8; 12], at: usize, from: *const u8, to: *mut u8, len: usize) -> Sum {
         assert!(at.is_multiple_of(BLOCK), "a part begins at the border of a block");
